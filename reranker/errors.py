@@ -29,7 +29,9 @@ class RerankerError(Exception):
         detail: what only the operator should read, such as a path.
     """
 
-    def __init__(self, message: str, *, param: str | None = None, detail: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, param: str | None = None, detail: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param

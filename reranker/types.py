@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,9 @@ class Document:
 
     @classmethod
     def of(
-        cls, value: str | Mapping[str, Any] | Document, rank_fields: Sequence[str] = DEFAULT_RANK_FIELDS
+        cls,
+        value: str | Mapping[str, Any] | Document,
+        rank_fields: Sequence[str] = DEFAULT_RANK_FIELDS,
     ) -> Document:
         """Read a document as callers send it.
 
@@ -218,6 +220,3 @@ class Ranking(Sequence[ScoredDocument]):
 
     def __getitem__(self, position: Any) -> Any:
         return self.results[position]
-
-
-Clock = Callable[[], float]

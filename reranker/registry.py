@@ -1,0 +1,126 @@
+"""Methods by name: registered with a decorator, found through the entry-point group.
+
+A wheel adds a method with two lines in its pyproject:
+
+    [project.entry-points."reranker.methods"]
+    mine = "my_package.mine"
+
+and one decorated builder in that module:
+
+    @register("mine", roles=("bi-encoder",))
+    def mine(request: RerankRequest, models: Models) -> Pipeline: ...
+
+Listing names imports nothing; a method's module is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+from reranker.errors import InvalidRequest, UnknownMethod
+from reranker.models.roles import Models, Role
+from reranker.pipeline import Pipeline
+from reranker.types import RerankRequest
+
+GROUP = "reranker.methods"
+Builder = Callable[[RerankRequest, Models], Pipeline]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A named builder of pipelines and what it needs, as data.
+
+    `roles` are the model roles it always uses, `two_stage` says that `stage1_top_k` applies.
+    """
+
+    name: str
+    build: Builder
+    roles: tuple[Role, ...]
+    two_stage: bool
+
+    @property
+    def summary(self) -> str:
+        """Return the first line of the builder's docstring."""
+        return (self.build.__doc__ or "").strip().partition("\n")[0]
+
+    def check(self, request: RerankRequest) -> None:
+        """Raise InvalidRequest if the request lacks what the method always needs."""
+        if "cross-encoder" in self.roles and not request.model_cross:
+            raise InvalidRequest(
+                f"method {self.name!r} needs a cross-encoder: name one in model_cross",
+                param="model_cross",
+            )
+
+
+_registered: dict[str, Method] = {}
+_lock = threading.RLock()
+
+
+def register(
+    name: str, *, roles: tuple[Role, ...], two_stage: bool = False
+) -> Callable[[Builder], Builder]:
+    """Register a builder under a name.
+
+    Raises:
+        ValueError: another builder has the name already.
+    """
+
+    def add(build: Builder) -> Builder:
+        with _lock:
+            other = _registered.get(name)
+            if other is not None and other.build.__module__ != build.__module__:
+                raise ValueError(
+                    f"method {name!r} is registered twice: "
+                    f"by {other.build.__module__} and by {build.__module__}"
+                )
+            _registered[name] = Method(name, build, roles, two_stage)
+        return build
+
+    return add
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all methods, installed or registered, without importing any."""
+    return tuple(sorted({*_registered, *_installed()}))
+
+
+def get(name: str) -> Method:
+    """Return the method of that name, importing its module if it was not yet.
+
+    Raises:
+        UnknownMethod: there is none; the message lists the known ones.
+        ValueError: two installed packages claim the name.
+    """
+    with _lock:
+        if name not in _registered:
+            entries = _installed().get(name)
+            if entries is None:
+                raise _unknown(name)
+            if len(entries) > 1:
+                claims = ", ".join(sorted(entry.value for entry in entries))
+                raise ValueError(f"method {name!r} is claimed by several packages: {claims}")
+            entries[0].load()
+            if name not in _registered:
+                raise ValueError(
+                    f"{entries[0].value} is installed as {name!r} but does not register it"
+                )
+        return _registered[name]
+
+
+def _unknown(name: str) -> UnknownMethod:
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return UnknownMethod(
+        f"unknown method {name!r}; known methods: {', '.join(names())}{hint}", param="method"
+    )
+
+
+def _installed() -> dict[str, list[EntryPoint]]:
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in {(entry.name, entry.value): entry for entry in entry_points(group=GROUP)}.values():
+        found.setdefault(entry.name, []).append(entry)
+    return found
