@@ -5,7 +5,7 @@
     ├── InvalidRequest     the request is wrong; retrying it unchanged cannot help
     │   └── UnknownMethod  no such method; the known ones are listed
     ├── UnknownModel       no such model, or not one that a request may load
-    ├── ModelUnavailable   the model is known but cannot be had: missing, corrupt, offline, wrong role
+    ├── ModelUnavailable   a known model cannot be had: missing, corrupt, offline, wrong role
     ├── MissingExtra       an optional package is not installed; says which command installs it
     ├── Overloaded         no room now; `retry_after` seconds later there may be
     ├── DeadlineExceeded   the caller's deadline passed, the work was dropped

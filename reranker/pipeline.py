@@ -88,7 +88,7 @@ class Pipeline:
         trace = _Trace(request)
         blank = [i for i, document in enumerate(request.documents) if document.is_blank]
         kept = np.setdiff1d(np.arange(len(request.documents)), blank)
-        values = np.zeros(0)
+        values: NDArray[np.floating] = np.zeros(0)
         limit = len(request.documents)
         for stage in self.stages:
             limit = min(limit, stage.keep or limit)

@@ -8,7 +8,7 @@ import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 from reranker.errors import Cancelled, DeadlineExceeded, InvalidRequest
 
@@ -218,5 +218,9 @@ class Ranking(Sequence[ScoredDocument]):
     def __len__(self) -> int:
         return len(self.results)
 
-    def __getitem__(self, position: Any) -> Any:
+    @overload
+    def __getitem__(self, position: int) -> ScoredDocument: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[ScoredDocument]: ...
+    def __getitem__(self, position: int | slice) -> ScoredDocument | Sequence[ScoredDocument]:
         return self.results[position]

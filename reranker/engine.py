@@ -1,0 +1,170 @@
+"""The one front door: library, command line, server and benchmarks all rank through here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from reranker import registry
+from reranker.errors import InferenceError, InvalidRequest, RerankerError
+from reranker.settings import Settings
+from reranker.types import (
+    DEFAULT_MAX_TOKENS_PER_DOC,
+    DEFAULT_RANK_FIELDS,
+    DEFAULT_STAGE1_TOP_K,
+    Call,
+    Document,
+    Ranking,
+    RerankRequest,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from reranker.models.roles import Models, Role
+
+DEFAULT_METHOD = "fast"
+
+
+class Reranker:
+    """Ranks documents for a query by a named method.
+
+    Models are loaded when first used, once, and shared by all threads.
+
+    Args:
+        settings: where models run and which may be loaded; by default from RERANKER_*
+            variables and the file that RERANKER_CONFIG names.
+        models: the models to use instead of the catalogue's; for tests and embedding.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+
+    def __init__(self, settings: Settings | None = None, models: Models | None = None) -> None:
+        self.settings = settings or Settings.load()
+        self.models: Models = models or _provider(self.settings)
+
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[str | Mapping[str, Any] | Document],
+        *,
+        method: str = DEFAULT_METHOD,
+        model: str | None = None,
+        model_cross: str | None = None,
+        top_n: int | None = None,
+        stage1_top_k: int = DEFAULT_STAGE1_TOP_K,
+        max_tokens_per_doc: int = DEFAULT_MAX_TOKENS_PER_DOC,
+        batch_size: int | None = None,
+        rank_fields: Sequence[str] = DEFAULT_RANK_FIELDS,
+        score_threshold: float | None = None,
+        explain: bool = False,
+        timeout: float | None = None,
+    ) -> Ranking:
+        """Rank documents for a query.
+
+        Args:
+            query: what is looked for.
+            documents: texts, or objects with the fields to rank on.
+            method: "fast", "standard", "optimal", "best" or any registered name.
+            model: bi-encoder id; the settings' default if None.
+            model_cross: cross-encoder id. If None, methods that cannot do without one take the
+                settings' default; `best` then does without.
+            top_n: how many results to return, all if None.
+            stage1_top_k: how many documents leave stage 1 of `optimal` and `best`.
+            max_tokens_per_doc: a longer document is cut and marked.
+            batch_size: the most documents in one run of a model; the token budget bounds it too.
+            rank_fields: the fields of an object that make its text.
+            score_threshold: results below it are left out; inclusive.
+            explain: whether `best` also returns the best-matching spans.
+            timeout: seconds until the work is dropped.
+
+        Raises:
+            RerankerError: see `reranker.errors` for the tree.
+        """
+        if isinstance(documents, str):
+            raise InvalidRequest(
+                "documents is a list of documents, not one string", param="documents"
+            )
+        if "cross-encoder" in registry.get(method).roles:
+            model_cross = model_cross or self.settings.model_cross
+        deadline = None if timeout is None else time.monotonic() + timeout
+        return self.run(
+            RerankRequest(
+                query=query,
+                documents=tuple(Document.of(document, rank_fields) for document in documents),
+                model=model or self.settings.model,
+                method=method,
+                model_cross=model_cross,
+                top_n=top_n,
+                stage1_top_k=stage1_top_k,
+                max_tokens_per_doc=max_tokens_per_doc,
+                score_threshold=score_threshold,
+                explain=explain,
+                call=Call(deadline, threading.Event(), batch_size),
+            )
+        )
+
+    def run(self, request: RerankRequest) -> Ranking:
+        """Rank as the request says, filling in nothing.
+
+        Raises:
+            RerankerError: see `reranker.errors` for the tree.
+        """
+        method = registry.get(request.method)
+        method.check(request)
+        try:
+            return method.build(request, self.models).run(request)
+        except RerankerError:
+            raise
+        except Exception as error:
+            raise InferenceError(f"method {request.method!r} failed") from error
+
+    def warm(self, models: Iterable[tuple[Role, str]] | None = None) -> None:
+        """Load models and run each once; by default the settings' pair."""
+        chosen = models or (
+            ("bi-encoder", self.settings.model),
+            ("cross-encoder", self.settings.model_cross),
+        )
+        for role, name in chosen:
+            model: Any = self.models.bi(name) if role == "bi-encoder" else self.models.cross(name)
+            if role == "bi-encoder":
+                model.encode(["warm-up"], kind="query", max_tokens=None, tokens=True, call=Call())
+            else:
+                model.score("warm", ["up"], max_tokens=8, call=Call())
+
+    def close(self) -> None:
+        """Stop the models' workers; calls that wait are told so."""
+        close = getattr(self.models, "close", None)
+        if close is not None:
+            close()
+
+    def __enter__(self) -> Reranker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _provider(settings: Settings) -> Models:
+    from reranker.models.catalog import Catalog
+    from reranker.models.hardware import choose
+    from reranker.models.provider import Provider
+
+    catalog = Catalog(
+        {"bi-encoder": settings.bi_encoders, "cross-encoder": settings.cross_encoders},
+        settings.models_on_request,
+    )
+    return Provider(
+        catalog,
+        lambda: choose(settings.device, settings.dtype, settings.threads, settings.token_budget),
+        offline=settings.offline,
+        cache_bytes=settings.cache_mb << 20,
+    )

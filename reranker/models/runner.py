@@ -1,0 +1,237 @@
+"""One worker thread per model, which merges the work of all requests into batches.
+
+A caller hands in its items and waits. The worker takes a share of every waiting call in
+turn, so a call of ten documents is not held up by one of ten thousand; merges the shares,
+sorts them by length and runs them in batches bounded by padded tokens. It never waits for
+more work to come: an idle model starts at once.
+
+Promises, each with a test:
+    * a call whose deadline has passed or whose caller has gone is dropped before its next batch;
+    * a batch that fails is split until the items at fault stand alone; only their calls fail;
+    * every waiter gets an answer, also when the worker itself dies; the next call starts a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+from reranker.errors import Cancelled, InferenceError, ModelUnavailable
+from reranker.models.batching import padding_ratio, plan
+from reranker.types import Call
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+_ROUND_BATCHES = 4  # batches' worth of work merged and sorted at a time
+_POLL_SECONDS = 0.25  # how often a waiter looks whether its call is over or the worker dead
+_NO_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStats:
+    """Counts since the start: batches run, items, and the mean padding ratio."""
+
+    batches: int = 0
+    items: int = 0
+    failed_items: int = 0
+    padding: float = 1.0
+
+
+class _Waiting(Generic[Item, Result]):
+    """One caller's items and what has become of them."""
+
+    def __init__(self, items: Sequence[Item], lengths: Sequence[int], call: Call) -> None:
+        self.items = items
+        self.lengths = lengths
+        self.call = call
+        # Longest first: neighbours in a share have like lengths, and memory peaks at the start.
+        self.pending = deque(sorted(range(len(items)), key=lambda i: -lengths[i]))
+        self.results: list[Result | None] = [None] * len(items)
+        self.left = len(items)
+        self.error: Exception | None = None
+        self.done = threading.Event()
+
+    def take(self, tokens: int) -> Iterator[int]:
+        """Give up items worth about that many tokens, one at least."""
+        while self.pending and tokens > 0:
+            tokens -= self.lengths[self.pending[0]]
+            yield self.pending.popleft()
+
+    def settle(self, item: int, result: Result) -> None:
+        self.results[item] = result
+        self.left -= 1
+        if self.left == 0:
+            self.done.set()
+
+    def fail(self, error: Exception) -> None:
+        self.error = self.error or error
+        self.pending.clear()
+        self.done.set()
+
+
+class Runner(Generic[Item, Result]):
+    """Runs a model's batches on one thread of its own.
+
+    Args:
+        name: for the thread and the log.
+        run: maps a batch of items to as many results; called on the worker only.
+        length: tokens of an item.
+        token_budget: the most padded tokens in a batch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[list[Item]], Sequence[Result]],
+        length: Callable[[Item], int],
+        token_budget: int,
+    ) -> None:
+        self.name = name
+        self.token_budget = token_budget
+        self.stats = RunnerStats()
+        self._run = run
+        self._length = length
+        self._wake = threading.Condition()
+        self._calls: deque[_Waiting[Item, Result]] = deque()
+        self._in_flight: list[_Waiting[Item, Result]] = []
+        self._worker: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker runs, or has not been needed yet."""
+        return not self._closed and (self._worker is None or self._worker.is_alive())
+
+    def __call__(self, items: Sequence[Item], call: Call) -> list[Result]:
+        """Run all items and return their results in order.
+
+        Raises:
+            DeadlineExceeded: the call's deadline passed first, or its caller has gone.
+            InferenceError: the model failed on one of these items.
+            ModelUnavailable: the runner is closed.
+        """
+        if not items:
+            return []
+        call.check()
+        waiting = _Waiting[Item, Result](items, [self._length(item) for item in items], call)
+        with self._wake:
+            if self._closed:
+                raise ModelUnavailable(f"model {self.name!r} is shutting down")
+            self._calls.append(waiting)
+            self._ensure_worker()
+            self._wake.notify()
+        self._await(waiting)
+        if waiting.error is not None:
+            raise waiting.error
+        return cast("list[Result]", waiting.results)
+
+    def close(self) -> None:
+        """Refuse further calls, let the running batch end and fail what still waits."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        if self._worker is not None:
+            self._worker.join()
+
+    def _await(self, waiting: _Waiting[Item, Result]) -> None:
+        while not waiting.done.wait(min(_POLL_SECONDS, max(0.0, waiting.call.remaining()))):
+            if waiting.call.over:
+                with self._wake:
+                    waiting.pending.clear()
+                    with contextlib.suppress(ValueError):
+                        self._calls.remove(waiting)
+                waiting.call.check()
+                raise Cancelled("the request was cancelled")
+            with self._wake:
+                self._ensure_worker()
+
+    def _ensure_worker(self) -> None:
+        """Start a worker if none lives. What a dead one had in hand fails: it may be the cause."""
+        if self._closed or (self._worker is not None and self._worker.is_alive()):
+            return
+        for waiting in self._in_flight:
+            waiting.fail(InferenceError(f"the worker of model {self.name!r} died and was replaced"))
+        self._in_flight = []
+        self._worker = threading.Thread(target=self._serve, name=f"model {self.name}", daemon=True)
+        self._worker.start()
+
+    def _serve(self) -> None:
+        try:
+            while True:
+                with self._wake:
+                    while not self._calls and not self._closed:
+                        self._wake.wait()
+                    if self._closed:
+                        break
+                    share = self._take_round()
+                self._run_round(share)
+                with self._wake:
+                    self._in_flight = []
+        except BaseException:
+            # Nothing but a kill or a fault of this file gets here; the waiters' own poll replaces
+            # this thread and answers those whose items were in hand.
+            log.exception("the worker of model %s died", self.name)
+        else:
+            for waiting in [*self._in_flight, *self._calls]:
+                waiting.fail(ModelUnavailable(f"model {self.name!r} is shutting down"))
+
+    def _take_round(self) -> list[tuple[_Waiting[Item, Result], int]]:
+        """Take an equal share of tokens from every waiting call; calls with more go to the back."""
+        calls, self._calls = self._calls, deque()
+        tokens = max(1, _ROUND_BATCHES * self.token_budget // len(calls))
+        share = []
+        for waiting in calls:
+            if waiting.call.over:
+                continue  # its own wait tells it so
+            self._in_flight.append(waiting)
+            share += [(waiting, item) for item in waiting.take(tokens)]
+            if waiting.pending:
+                self._calls.append(waiting)
+        return share
+
+    def _run_round(self, share: list[tuple[_Waiting[Item, Result], int]]) -> None:
+        lengths = [waiting.lengths[item] for waiting, item in share]
+        limits = [waiting.call.batch_size or _NO_LIMIT for waiting, _ in share]
+        batches = plan(lengths, self.token_budget, limits)
+        for batch in batches:
+            self._run_batch([share[i] for i in batch if not share[i][0].call.over])
+        self._count(len(batches), len(share), padding_ratio(lengths, batches))
+
+    def _run_batch(self, batch: list[tuple[_Waiting[Item, Result], int]]) -> None:
+        """Run one batch; on failure halve it until the items at fault stand alone."""
+        if not batch:
+            return
+        try:
+            results = self._run([waiting.items[item] for waiting, item in batch])
+        except Exception as error:  # whatever a model may raise
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                self._run_batch(batch[:middle])
+                self._run_batch(batch[middle:])
+                return
+            log.exception("model %s failed on one item", self.name)
+            self.stats = _failed(self.stats)
+            failure = InferenceError(f"model {self.name!r} failed on one of the documents")
+            failure.__cause__ = error
+            batch[0][0].fail(failure)
+            return
+        for (waiting, item), result in zip(batch, results, strict=True):
+            waiting.settle(item, result)
+
+    def _count(self, batches: int, items: int, padding: float) -> None:
+        old = self.stats
+        total = old.items + items
+        mean = (old.padding * old.items + padding * items) / total if total else 1.0
+        self.stats = RunnerStats(old.batches + batches, total, old.failed_items, mean)
+
+
+def _failed(stats: RunnerStats) -> RunnerStats:
+    return RunnerStats(stats.batches, stats.items, stats.failed_items + 1, stats.padding)

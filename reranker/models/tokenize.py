@@ -1,0 +1,133 @@
+"""Text to token ids, without ever changing a tokenizer's state.
+
+A fast tokenizer is safe to share between threads only while nobody sets its padding or
+truncation ("Already borrowed" otherwise). So each model works on a private copy with both
+switched off for good, and cuts the ids itself.
+
+A pair is spliced from ids that were made once: the query's once a request, the document's
+once a text. How a pair is framed ([CLS] q [SEP] d [SEP], <s> q </s></s> d </s>) is read off
+the tokenizer by encoding a probe, never assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+_CHARS_PER_TOKEN = 12  # a first guess at how much text fills the window
+_SLACK_TOKENS = 64  # a cut text is read this much further, so that its end cannot matter
+_PROBE = ("first", "second")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The content tokens of one text: vocabulary ids, their characters, and whether it was cut."""
+
+    ids: list[int]
+    spans: list[tuple[int, int]]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The special tokens around one text or between two, with the token types of each part."""
+
+    prefix: list[int]
+    infix: list[int]
+    suffix: list[int]
+    types: tuple[int, int, int, int, int]  # of prefix, first text, infix, second text, suffix
+
+    @property
+    def size(self) -> int:
+        """Return how many tokens of the window the frame takes."""
+        return len(self.prefix) + len(self.infix) + len(self.suffix)
+
+    def around(
+        self, first: list[int], second: list[int] | None = None
+    ) -> tuple[list[int], list[int]]:
+        """Return ids and token types of the framed text or pair."""
+        parts = [self.prefix, first, self.infix, second or [], self.suffix]
+        ids = [token for part in parts for token in part]
+        types = [kind for kind, part in zip(self.types, parts, strict=True) for _ in part]
+        return ids, types
+
+
+class TextTokenizer:
+    """A model's tokenizer, shared by all threads.
+
+    Args:
+        tokenizer: the model's fast tokenizer; a copy of it is made.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        copy = type(tokenizer).from_str(tokenizer.to_str())
+        copy.no_padding()
+        copy.no_truncation()
+        self._tokenizer = copy
+        self.single = self._frame(pair=False)
+        self.pair = self._frame(pair=True)
+
+    def __call__(self, texts: Sequence[str], max_tokens: int) -> list[Tokens]:
+        """Tokenise texts, of each at most `max_tokens` content tokens.
+
+        Of a long text no more is read than is needed, so a megabyte costs no more than a page.
+        """
+        reach = (max_tokens + _SLACK_TOKENS) * _CHARS_PER_TOKEN
+        encodings = self._tokenizer.encode_batch(
+            [text[:reach] for text in texts], add_special_tokens=False
+        )
+        return [
+            self._cut(text, encoding, max_tokens, reach)
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
+
+    def _cut(self, text: str, encoding: Encoding, max_tokens: int, reach: int) -> Tokens:
+        while len(text) > reach and len(encoding.ids) < max_tokens + _SLACK_TOKENS:
+            reach *= 4
+            encoding = self._tokenizer.encode(text[:reach], add_special_tokens=False)
+        truncated = len(encoding.ids) > max_tokens
+        return Tokens(encoding.ids[:max_tokens], encoding.offsets[:max_tokens], truncated)
+
+    def token(self, token_id: int) -> str:
+        """Return the vocabulary entry of an id."""
+        return str(self._tokenizer.id_to_token(token_id) or "")
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Return the number of ids, added tokens included."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def _frame(self, *, pair: bool) -> Frame:
+        probe = self._tokenizer.encode(_PROBE[0], _PROBE[1] if pair else None)
+        sides = probe.sequence_ids
+        start = sides.index(0)
+        end = len(sides) - sides[::-1].index(0)
+        if not pair:
+            kinds = [probe.type_ids[0], probe.type_ids[start], 0, 0, probe.type_ids[-1]]
+            return Frame(probe.ids[:start], [], probe.ids[end:], _five(kinds))
+        other, last = sides.index(1), len(sides) - sides[::-1].index(1)
+        kinds = [probe.type_ids[i] for i in (0, start, end, other, -1)]
+        return Frame(probe.ids[:start], probe.ids[end:other], probe.ids[last:], _five(kinds))
+
+
+def _five(kinds: list[int]) -> tuple[int, int, int, int, int]:
+    a, b, c, d, e = kinds
+    return a, b, c, d, e
+
+
+def pair_shares(query_tokens: int, window: int) -> tuple[int, int]:
+    """Split a window between query and document.
+
+    The query keeps all it needs as long as half of the window is left for the document; a
+    longer query is cut there, so that a query that would fill the window still leaves the
+    document its fixed share.
+
+    Returns:
+        The most tokens of the query, and of the document.
+    """
+    query = min(query_tokens, window // 2)
+    return query, window - query
