@@ -37,14 +37,21 @@ class Reranker:
         settings: where models run and which may be loaded; by default from RERANKER_*
             variables and the file that RERANKER_CONFIG names.
         models: the models to use instead of the catalogue's; for tests and embedding.
+        load_patience: seconds that a call waits for a model's load; None is as long as it takes.
 
     Raises:
         SettingsError: a setting cannot be used.
     """
 
-    def __init__(self, settings: Settings | None = None, models: Models | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        models: Models | None = None,
+        *,
+        load_patience: float | None = None,
+    ) -> None:
         self.settings = settings or Settings.load()
-        self.models: Models = models or _provider(self.settings)
+        self.models: Models = models or _provider(self.settings, load_patience)
 
     def rank(
         self,
@@ -123,17 +130,19 @@ class Reranker:
             raise InferenceError(f"method {request.method!r} failed") from error
 
     def warm(self, models: Iterable[tuple[Role, str]] | None = None) -> None:
-        """Load models and run each once; by default the settings' pair."""
-        chosen = models or (
+        """Load models and run each once; by default the settings' pair.
+
+        Raises:
+            UnknownModel: there is no such model.
+            ModelUnavailable: one could not be loaded.
+        """
+        pair: tuple[tuple[Role, str], ...] = (
             ("bi-encoder", self.settings.model),
             ("cross-encoder", self.settings.model_cross),
         )
-        for role, name in chosen:
-            model: Any = self.models.bi(name) if role == "bi-encoder" else self.models.cross(name)
-            if role == "bi-encoder":
-                model.encode(["warm-up"], kind="query", max_tokens=None, tokens=True, call=Call())
-            else:
-                model.score("warm", ["up"], max_tokens=8, call=Call())
+        warm = getattr(self.models, "warm", None)
+        if warm is not None:
+            warm(pair if models is None else models)
 
     def close(self) -> None:
         """Stop the models' workers; calls that wait are told so."""
@@ -153,7 +162,7 @@ class Reranker:
         self.close()
 
 
-def _provider(settings: Settings) -> Models:
+def _provider(settings: Settings, patience: float | None) -> Models:
     from reranker.models.catalog import Catalog
     from reranker.models.hardware import choose
     from reranker.models.provider import Provider
@@ -167,4 +176,5 @@ def _provider(settings: Settings) -> Models:
         lambda: choose(settings.device, settings.dtype, settings.threads, settings.token_budget),
         offline=settings.offline,
         cache_bytes=settings.cache_mb << 20,
+        patience=patience,
     )

@@ -22,13 +22,13 @@ from reranker.models.cache import Cache, key
 from reranker.models.roles import Encoded, TokenVectors
 from reranker.models.runner import Runner
 from reranker.models.tokenize import TextTokenizer, Tokens
+from reranker.types import Call
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
     from reranker.models.hardware import Hardware
-    from reranker.types import Call
 
 MAX_TOKEN_VECTORS = 256  # of one text; later tokens still shape the pooled vector
 
@@ -145,6 +145,10 @@ class SentenceBiEncoder:
             truncated=np.array([cut[i].truncated for i in order], dtype=np.bool_),
             cached=len(distinct) - len(missing),
         )
+
+    def warm(self) -> None:
+        """Run once, so that the first request does not pay for first-time set-up."""
+        self.encode(["warm-up"], kind="query", max_tokens=None, tokens=True, call=Call())
 
     def close(self) -> None:
         """Stop the worker."""

@@ -19,12 +19,12 @@ from reranker.models.cache import Cache, key
 from reranker.models.roles import Scored
 from reranker.models.runner import Runner
 from reranker.models.tokenize import TextTokenizer, pair_shares
+from reranker.types import Call
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from reranker.models.hardware import Hardware
-    from reranker.types import Call
 
 _FLOAT_BYTES = 32
 
@@ -100,6 +100,10 @@ class PairCrossEncoder:
             query_truncated=whole.truncated or len(query_ids) < len(whole.ids),
             cached=len(distinct) - len(missing),
         )
+
+    def warm(self) -> None:
+        """Run once, so that the first request does not pay for first-time set-up."""
+        self.score("warm", ["up"], max_tokens=8, call=Call())
 
     def close(self) -> None:
         """Stop the worker."""

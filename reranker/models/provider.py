@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Literal
 
-from reranker.errors import RerankerError
+from reranker.errors import ModelUnavailable
 from reranker.models import sources
 from reranker.models.catalog import Catalog, ModelCard
 from reranker.models.roles import BiEncoder, CrossEncoder, Role
@@ -21,18 +21,8 @@ if TYPE_CHECKING:
 
     Loaded = SentenceBiEncoder | PairCrossEncoder
 
-State = Literal["not loaded", "loading", "ready", "failed"]
+State = Literal["loading", "ready", "restarting", "failed"]
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Slot:
-    """The place of one model: its card, its lock, and the model once it is loaded."""
-
-    card: ModelCard
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    model: Loaded | None = None
-    state: State = "not loaded"
 
 
 class Provider:
@@ -43,6 +33,8 @@ class Provider:
         choose_hardware: says where models run; called when the first is loaded, as it needs torch.
         offline: never reach for the network.
         cache_bytes: the most memory a model may keep results in.
+        patience: seconds to wait for a model that is being loaded, perhaps downloaded; None is
+            as long as it takes. The load goes on when nobody waits any more.
     """
 
     def __init__(
@@ -52,13 +44,15 @@ class Provider:
         *,
         offline: bool = False,
         cache_bytes: int = 0,
+        patience: float | None = None,
     ) -> None:
         self.catalog = catalog
         self._choose_hardware = choose_hardware
         self._hardware: Hardware | None = None
         self._offline = offline
         self._cache_bytes = cache_bytes
-        self._slots: dict[tuple[Role, ModelCard], _Slot] = {}
+        self._patience = patience
+        self._loads: dict[ModelCard, Future[Loaded]] = {}
         self._lock = threading.Lock()
 
     def bi(self, model: str) -> BiEncoder:
@@ -69,21 +63,25 @@ class Provider:
         """Return the cross-encoder that the id stands for; see `Models.cross`."""
         return self._get("cross-encoder", model)  # type: ignore[return-value]
 
+    def warm(self, models: Iterable[tuple[Role, str]]) -> None:
+        """Load models, however long it takes, and run each once, so that no request pays for it."""
+        for role, name in models:
+            model = self._load_once(self.catalog.find(role, name)).result()
+            start = time.perf_counter()
+            model.warm()
+            log.info("model %s is warm after %.2f s", model.name, time.perf_counter() - start)
+
     def states(self) -> dict[str, State]:
-        """Return the state of each model that was asked for, "role/id" -> state."""
+        """Return the state of each model that was asked for, by id."""
         with self._lock:
-            slots = list(self._slots.items())
-        return {
-            f"{role}/{card.id}": "failed"
-            if slot.model and not slot.model.runner.alive
-            else slot.state
-            for (role, card), slot in slots
-        }
+            loads = dict(self._loads)
+        return {card.id: _state(load) for card, load in loads.items()}
 
     def loaded(self) -> tuple[Loaded, ...]:
         """Return the models that are loaded."""
         with self._lock:
-            return tuple(slot.model for slot in self._slots.values() if slot.model is not None)
+            loads = list(self._loads.values())
+        return tuple(load.result() for load in loads if load.done() and load.exception() is None)
 
     @property
     def hardware(self) -> Hardware:
@@ -100,38 +98,46 @@ class Provider:
 
     def _get(self, role: Role, model: str) -> Loaded:
         card = self.catalog.find(role, model)
-        hardware = self.hardware
-        with self._lock:
-            slot = self._slots.setdefault((role, card), _Slot(card))
-        with slot.lock:  # whoever comes second waits for the first one's load
-            if slot.model is None:
-                slot.state = "loading"
-                try:
-                    slot.model = self._load(card, hardware)
-                except RerankerError:
-                    slot.state = "failed"
-                    raise
-                slot.state = "ready"
-            return slot.model
+        try:
+            return self._load_once(card).result(self._patience)
+        except TimeoutError as error:
+            raise ModelUnavailable(f"model {card.id!r} is being loaded; try again soon") from error
 
-    def _load(self, card: ModelCard, hardware: Hardware) -> Loaded:
+    def _load_once(self, card: ModelCard) -> Future[Loaded]:
+        """Return the one load of a model, begun if there is none yet or the last one failed."""
+        with self._lock:
+            load = self._loads.get(card)
+            if load is None or (load.done() and load.exception() is not None):
+                load = self._loads[card] = Future()
+                # A thread of its own: the load outlives a caller that waits no longer.
+                threading.Thread(
+                    target=self._run_load, args=(card, load), name=f"load {card.id}", daemon=True
+                ).start()
+            return load
+
+    def _run_load(self, card: ModelCard, load: Future[Loaded]) -> None:
+        try:
+            load.set_result(self._load(card))
+        except BaseException as error:
+            load.set_exception(error)
+
+    def _load(self, card: ModelCard) -> Loaded:
         start = time.perf_counter()
-        source_card = card
-        if card.base is not None:
-            source_card = self.catalog.find("bi-encoder", card.base)
-        source = sources.locate(source_card, offline=self._offline)
+        base = self.catalog.find("bi-encoder", card.base) if card.base is not None else card
+        source = sources.locate(base, offline=self._offline)
+        hardware = self.hardware
         import torch
 
         from reranker.models import loading
 
         torch.set_num_threads(hardware.threads)
-        model: Loaded
         if card.overlay is not None:
-            model = loading.load_overlay(card, source, hardware, self._cache_bytes)
-        elif card.role == "bi-encoder":
-            model = loading.load_bi_encoder(card, source, hardware, self._cache_bytes)
+            load = loading.load_overlay
         else:
-            model = loading.load_cross_encoder(card, source, hardware, self._cache_bytes)
+            load = (
+                loading.load_bi_encoder if card.role == "bi-encoder" else loading.load_cross_encoder
+            )
+        model: Loaded = load(card, source, hardware, self._cache_bytes)
         log.info(
             "model %s (%s) loaded in %.1f s on %s, %s, %d threads",
             card.id,
@@ -142,3 +148,11 @@ class Provider:
             hardware.threads,
         )
         return model
+
+
+def _state(load: Future[Loaded]) -> State:
+    if not load.done():
+        return "loading"
+    if load.exception() is not None:
+        return "failed"
+    return "ready" if load.result().runner.alive else "restarting"
