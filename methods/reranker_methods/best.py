@@ -1,0 +1,37 @@
+"""`best`: everything one pass of each model says of a document, in one calibrated score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reranker.pipeline import Pipeline, Stage, sigmoid_scale
+from reranker.registry import register
+from reranker_methods.evidence import FusionStage
+from reranker_methods.profile import profile_for
+from reranker_methods.stage1 import BiEncoderStage
+from reranker_methods.stage2 import CrossEncoderStage
+
+if TYPE_CHECKING:
+    from reranker.models.roles import Models
+    from reranker.types import RerankRequest
+
+
+@register("best", roles=("bi-encoder",), two_stage=True)
+def best(request: RerankRequest, models: Models) -> Pipeline:
+    """Keep `stage1_top_k` by cosine, order them by fused cosine, tokens and cross-encoder.
+
+    The fused features are the pooled cosine, attention, subspace and lexical overlap of the
+    token vectors that stage 1 made anyway, and the cross-encoder's logit where `model_cross`
+    is given. The score is the sigmoid of their weighted sum, calibrated for the pair.
+    """
+    bi = models.bi(request.model)
+    cross = models.cross(request.model_cross) if request.model_cross else None
+    recall = BiEncoderStage(request, bi, tokens=True)
+    judge = CrossEncoderStage(request, cross) if cross else None
+    fusion = FusionStage(recall, judge, profile_for(bi.name, cross.name if cross else None))
+    stages = [Stage("bi_encoder", recall, keep=request.stage1_top_k)]
+    if judge:
+        stages.append(Stage("cross_encoder", judge))
+    stages.append(Stage("fusion", fusion))
+    names = {"bi-encoder": bi.name} | ({"cross-encoder": cross.name} if cross else {})
+    return Pipeline(stages=tuple(stages), scale=sigmoid_scale, models=names)

@@ -1,0 +1,24 @@
+"""`fast`: the cosine of pooled bi-encoder vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reranker.pipeline import Pipeline, Stage, cosine_scale
+from reranker.registry import register
+from reranker_methods.stage1 import BiEncoderStage
+
+if TYPE_CHECKING:
+    from reranker.models.roles import Models
+    from reranker.types import RerankRequest
+
+
+@register("fast", roles=("bi-encoder",))
+def fast(request: RerankRequest, models: Models) -> Pipeline:
+    """Order by the cosine of pooled bi-encoder vectors; the score is (1 + cosine) / 2."""
+    bi = models.bi(request.model)
+    return Pipeline(
+        stages=(Stage("bi_encoder", BiEncoderStage(request, bi)),),
+        scale=cosine_scale,
+        models={"bi-encoder": bi.name},
+    )

@@ -1,0 +1,28 @@
+"""`optimal`: the bi-encoder chooses, the cross-encoder orders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reranker.pipeline import Pipeline, Stage, sigmoid_scale
+from reranker.registry import register
+from reranker_methods.stage1 import BiEncoderStage
+from reranker_methods.stage2 import CrossEncoderStage
+
+if TYPE_CHECKING:
+    from reranker.models.roles import Models
+    from reranker.types import RerankRequest
+
+
+@register("optimal", roles=("bi-encoder", "cross-encoder"), two_stage=True)
+def optimal(request: RerankRequest, models: Models) -> Pipeline:
+    """Keep `stage1_top_k` by cosine, order them by the cross-encoder; the score is its sigmoid."""
+    bi, cross = models.bi(request.model), models.cross(request.model_cross or "")
+    return Pipeline(
+        stages=(
+            Stage("bi_encoder", BiEncoderStage(request, bi), keep=request.stage1_top_k),
+            Stage("cross_encoder", CrossEncoderStage(request, cross)),
+        ),
+        scale=sigmoid_scale,
+        models={"bi-encoder": bi.name, "cross-encoder": cross.name},
+    )

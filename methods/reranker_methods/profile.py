@@ -1,0 +1,113 @@
+"""Profiles: the constants, weights and calibration of `best` for one pair of models.
+
+A profile is a JSON file with a token bank (.npz) beside it:
+
+    {
+      "bi_encoder": "all-MiniLM-L6-v2",
+      "cross_encoder": null,
+      "features": {"cosine": {"mean": 0.4, "deviation": 0.2, "weight": 1.0}, ...},
+      "calibration": {"slope": 1.5, "intercept": -2.0},
+      "bank": "all-minilm-l6-v2.npz",
+      "fitted": {"what it was fitted on": "..."}
+    }
+
+`mean` and `deviation` standardise a feature, in its own unit; they were measured offline.
+The profiles shipped here lie in `profiles/`. A pair without one gets `default.json` or
+`default+cross-encoder.json`, whose round numbers only assume that both models are of the
+usual kind: cosines of a contrastively trained encoder, logits of a cross-encoder.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from reranker.errors import SettingsError
+from reranker.fusion import Calibration, Term, WeightedSum
+from reranker_methods.bank import UNIFORM, Bank, load_bank
+
+FOLDER = Path(__file__).parent / "profiles"
+UNCALIBRATED = (
+    "the scores of method 'best' are not calibrated for this pair of models: "
+    "the order is meant, a threshold is not"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What `best` knows of one pair of models.
+
+    Attributes:
+        bi_encoder: the bi-encoder's id, None in a default profile.
+        cross_encoder: the cross-encoder's id, None where there is none.
+        fusion: constants, weights and calibration of the features.
+        bank: background statistics of the bi-encoder's tokens.
+        fitted: what the numbers were measured on, for people; empty in a default profile.
+    """
+
+    bi_encoder: str | None
+    cross_encoder: str | None
+    fusion: WeightedSum
+    bank: Bank
+    fitted: dict[str, Any]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what the caller must know of scores made with this profile."""
+        return () if self.fitted else (UNCALIBRATED,)
+
+
+def load(path: Path) -> Profile:
+    """Read a profile and its bank.
+
+    Raises:
+        SettingsError: the file is missing, no JSON, lacks a key or has a value out of range.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        terms = {name: Term(**values) for name, values in data["features"].items()}
+        return Profile(
+            bi_encoder=data["bi_encoder"],
+            cross_encoder=data["cross_encoder"],
+            fusion=WeightedSum(terms, Calibration(**data["calibration"])),
+            bank=load_bank(path.parent / data["bank"]) if data["bank"] else UNIFORM,
+            fitted=data["fitted"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise SettingsError("a profile could not be read", detail=f"{path}: {reason}") from error
+
+
+def file_name(bi_encoder: str, cross_encoder: str | None) -> str:
+    """Return the name under which a pair's profile is kept."""
+    pair = [bi_encoder, cross_encoder] if cross_encoder else [bi_encoder]
+    return "+".join(model.rpartition("/")[2].lower() for model in pair) + ".json"
+
+
+@cache
+def profile_for(bi_encoder: str, cross_encoder: str | None) -> Profile:
+    """Return the shipped profile of a pair, or the default with the bi-encoder's own bank.
+
+    Args:
+        bi_encoder: the id of the weights, as `BiEncoder.name` has it.
+        cross_encoder: the same of the cross-encoder, or None where none is used.
+    """
+    exact = _shipped(bi_encoder, cross_encoder)
+    if exact is not None:
+        return exact
+    default = load(FOLDER / ("default+cross-encoder.json" if cross_encoder else "default.json"))
+    alone = _shipped(bi_encoder, None)
+    return replace(default, bank=alone.bank) if alone else default
+
+
+def _shipped(bi_encoder: str, cross_encoder: str | None) -> Profile | None:
+    path = FOLDER / file_name(bi_encoder, cross_encoder)
+    if not path.is_file():
+        return None
+    profile = load(path)
+    # A folder of the same name may hold other weights; only the catalogued id is meant.
+    same = (profile.bi_encoder, profile.cross_encoder) == (bi_encoder, cross_encoder)
+    return profile if same else None

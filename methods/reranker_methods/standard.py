@@ -1,0 +1,24 @@
+"""`standard`: the cross-encoder's logit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reranker.pipeline import Pipeline, Stage, sigmoid_scale
+from reranker.registry import register
+from reranker_methods.stage2 import CrossEncoderStage
+
+if TYPE_CHECKING:
+    from reranker.models.roles import Models
+    from reranker.types import RerankRequest
+
+
+@register("standard", roles=("cross-encoder",))
+def standard(request: RerankRequest, models: Models) -> Pipeline:
+    """Order by the cross-encoder's logit; the score is its sigmoid."""
+    cross = models.cross(request.model_cross or "")
+    return Pipeline(
+        stages=(Stage("cross_encoder", CrossEncoderStage(request, cross)),),
+        scale=sigmoid_scale,
+        models={"cross-encoder": cross.name},
+    )

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from reranker_methods.subspace import leading_directions, subspace
+from reranker_methods.tokens import TokenStack
+
+RNG = np.random.default_rng(0)
+
+
+def unit_rows(count, width):
+    rows = RNG.normal(size=(count, width))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def stack_of(*documents):
+    ids = [np.zeros(len(document), np.int64) for document in documents]
+    return TokenStack(
+        np.concatenate(documents),
+        np.concatenate(ids),
+        np.cumsum([0, *(len(document) for document in documents)]),
+    )
+
+
+def subspace_by_hand(query, weights, document, background, ridge, rank):
+    """The formula by a full SVD, one direction and one token at a time."""
+    _, singular, directions = np.linalg.svd(document.astype(np.float64), full_matrices=False)
+    total, chance = 0.0, 0.0
+    for s, v in list(zip(singular, directions, strict=True))[:rank]:
+        shrunk = s**2 / (s**2 + ridge)
+        total += shrunk * sum(w * (q @ v) ** 2 for q, w in zip(query, weights, strict=True))
+        chance += shrunk * (v @ background @ v)
+    return total / sum(weights) - chance
+
+
+@pytest.mark.parametrize(("ridge", "rank"), [(1.0, 16), (0.5, 4), (4.0, 1)])
+def test_equals_the_formula_spelled_out(ridge, rank):
+    query, weights = unit_rows(5, 24), np.array([1.0, 0.5, 2.0, 0.0, 1.5])
+    documents = [unit_rows(count, 24) for count in (1, 7, 24, 60)]
+    some = unit_rows(500, 24)
+    background = some.T @ some / len(some)
+
+    scores = subspace(query, weights, stack_of(*documents), background, ridge, rank)
+
+    expected = [
+        subspace_by_hand(query, weights, document, background, ridge, rank)
+        for document in documents
+    ]
+    assert scores == pytest.approx(expected, abs=1e-4)
+
+
+def test_directions_are_orthonormal_and_capture_the_most_energy():
+    document = unit_rows(40, 24)
+
+    basis, energies = leading_directions(document, rank=6)
+
+    singular = np.linalg.svd(document, compute_uv=False)[:6]
+    assert basis.T @ basis == pytest.approx(np.eye(6), abs=1e-5)
+    assert np.sort(energies)[::-1] == pytest.approx(singular**2, rel=1e-4)
+
+
+def test_a_repeated_token_spans_one_direction_only():
+    row = unit_rows(1, 24)
+
+    basis, energies = leading_directions(np.repeat(row, 5, axis=0))
+
+    assert basis.shape == (24, 1)
+    assert energies == pytest.approx([5.0], rel=1e-4)
+
+
+def test_an_arbitrary_background_token_scores_zero_on_average_whatever_the_length():
+    background_tokens = unit_rows(4000, 24)
+    background = background_tokens.T @ background_tokens / 4000
+    stack = stack_of(*(unit_rows(count, 24) for count in (2, 20, 80)))
+
+    scores = subspace(background_tokens, np.ones(4000), stack, background)
+
+    assert scores == pytest.approx([0, 0, 0], abs=1e-4)
+
+
+def test_without_a_background_space_is_taken_to_be_isotropic():
+    query, stack = unit_rows(3, 24), stack_of(unit_rows(9, 24))
+
+    plain = subspace(query, np.ones(3), stack)
+
+    isotropic = np.eye(24, dtype=np.float32) / 24
+    assert plain == pytest.approx(subspace(query, np.ones(3), stack, isotropic), abs=1e-6)
+
+
+def test_documents_without_tokens_and_weightless_queries_score_zero():
+    nothing = np.zeros((0, 24), np.float32)
+    stack = stack_of(nothing, unit_rows(9, 24), nothing)
+
+    assert subspace(unit_rows(3, 24), np.ones(3), stack)[[0, 2]].tolist() == [0.0, 0.0]
+    assert subspace(unit_rows(3, 24), np.zeros(3), stack).tolist() == [0.0] * 3
+    assert subspace(nothing, np.ones(0), stack).tolist() == [0.0] * 3
+
+
+def test_token_order_does_not_matter():
+    query, document = unit_rows(3, 24), unit_rows(9, 24)
+    forth, back = stack_of(document), stack_of(document[::-1].copy())
+
+    assert subspace(query, np.ones(3), forth) == pytest.approx(
+        subspace(query, np.ones(3), back), abs=1e-5
+    )
