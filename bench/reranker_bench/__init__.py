@@ -1,0 +1,1 @@
+"""Benchmarks, tuning and training for the reranking engine."""
