@@ -1,0 +1,76 @@
+"""Train the embedded cross-encoder: ``python -m reranker_bench.training.cross_encoder --help``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reranker_bench.training.base import new_cross_encoder
+from reranker_bench.training.lists import ListSource
+from reranker_bench.training.loop import Budget, Plan, train
+from reranker_bench.training.passages import TokenTable, inverse_document_frequency
+from reranker_bench.training.prepare import Material, prepare
+from reranker_bench.training.state import new_state
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    if options.minutes is None and options.steps is None:
+        _complain("set --minutes or --steps")
+        return 2
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    options.output.mkdir(parents=True, exist_ok=True)
+    checkpoint = options.output / "checkpoint.pt"
+    if checkpoint.exists() and not options.resume:
+        _complain(f"{checkpoint} exists: pass --resume, or another --output")
+        return 2
+    materials = prepare(options.data, options.output / "prepared", options.seed, _report)
+    model = new_cross_encoder(options.seed)
+    plan = Plan(Budget(options.minutes, options.steps))
+    state = new_state(model, plan.rate)
+    if checkpoint.exists():
+        state.restore(checkpoint)
+    idf = inverse_document_frequency(_joined(materials), model.config.vocab_size)
+    source = ListSource(materials, idf, options.seed)
+    train(state, source, materials, plan, options.output, _report)
+    return 0
+
+
+def _report(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _joined(materials: Sequence[Material]) -> TokenTable:
+    tables = [m.passages for m in materials]
+    lengths = np.concatenate([np.diff(t.offsets) for t in tables])
+    return TokenTable(
+        np.concatenate([[0], np.cumsum(lengths)]),
+        np.concatenate([t.tokens for t in tables]),
+        np.concatenate([t.sentence for t in tables]),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Train the embedded cross-encoder on a CPU.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the collections")
+    parser.add_argument("--output", type=Path, required=True, help="folder for cache and results")
+    parser.add_argument("--minutes", type=float, help="time budget, preparation not counted")
+    parser.add_argument("--steps", type=int, help="step budget; repeatable where minutes are not")
+    parser.add_argument("--seed", type=int, default=13, help="seed of every choice")
+    parser.add_argument("--threads", type=int, help="threads of the tensor library")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

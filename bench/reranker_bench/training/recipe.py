@@ -1,0 +1,62 @@
+"""What the embedded cross-encoder is trained on, as data."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection that may be trained on.
+
+    Attributes:
+        name: Its folder.
+        own_kind: What kind of query its own queries are.
+        passages: How many passages to keep at most.
+        max_tokens: Where passages are cut.
+        shares: Query kind to its share of all training lists, in percent.
+    """
+
+    name: str
+    own_kind: str
+    passages: int
+    max_tokens: int
+    shares: dict[str, float]
+
+    def queries_of(self, kind: str, lists: int) -> int:
+        """Return how many queries of a kind are worth preparing for a run of ``lists`` lists."""
+        return round(self.shares.get(kind, 0.0) / 100 * lists)
+
+
+COLLECTIONS = (
+    Collection("selqa-dev", "question", 9000, 64, {"question": 17, "keywords": 4}),
+    Collection(
+        "covidqa",
+        "question",
+        2500,
+        128,
+        {"question": 10, "sentence": 3, "keywords": 2, "long": 3},
+    ),
+    Collection("policyqa-dev", "question", 600, 128, {"question": 4}),
+    Collection(
+        "medquad",
+        "question",
+        2500,
+        112,
+        {"question": 8, "sentence": 3, "keywords": 2, "long": 3},
+    ),
+    Collection(
+        "keyphrase",
+        "topic",
+        2600,
+        176,
+        {"topic": 18, "sentence": 5, "keywords": 3, "long": 8},
+    ),
+    Collection("tldr", "topic", 2200, 80, {"topic": 7}),
+)
+LISTS = 18_000
+"""Lists of one run at the reference budget; bounds how many queries are prepared."""
+
+DEV_PERCENT = 4
+"""Passages held out, with every query that they answer."""
+
+QUERY_TOKENS = 96
+CANDIDATES = 24

@@ -1,0 +1,74 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertForSequenceClassification
+
+from reranker_bench.training import loop
+from reranker_bench.training.dev import gain
+from reranker_bench.training.lists import ListSource
+from reranker_bench.training.prepare import Material
+from reranker_bench.training.state import State, new_state
+
+NewModel = Callable[[], BertForSequenceClassification]
+Run = Callable[[Path, int], State]
+
+
+@pytest.fixture
+def run(new_model: NewModel, material: Material, idf: np.ndarray) -> Run:
+    def train(folder: Path, steps: int) -> State:
+        state = new_state(new_model(), 1e-3)
+        plan = loop.Plan(loop.Budget(steps=steps), warmup=1, lists=2, chunks=2)
+        source = ListSource([material], idf, seed=1)
+        loop.train(state, source, [material], plan, folder, lambda _: None)
+        return state
+
+    return train
+
+
+@pytest.fixture(autouse=True)
+def tiny_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "write_overlay", lambda weights, folder: folder)
+
+
+def test_training_changes_all_but_the_embeddings(
+    tmp_path: Path, run: Run, new_model: NewModel
+) -> None:
+    before = {n: p.clone() for n, p in new_model().named_parameters()}
+    after = dict(run(tmp_path, 3).model.named_parameters())
+    for name, value in before.items():
+        frozen = name.startswith("bert.embeddings.") or name.endswith("key.bias")
+        assert torch.equal(value, after[name]) <= frozen, name
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [e["step"] for e in entries] == [0, 3]
+
+
+def test_a_restored_run_goes_on_where_it_stopped(
+    tmp_path: Path, run: Run, new_model: NewModel, material: Material, idf: np.ndarray
+) -> None:
+    state = run(tmp_path, 2)
+    other = new_state(new_model(), 1e-3)
+    other.restore(tmp_path / "checkpoint.pt")
+    assert other.step == state.step == 2
+    source, plan = ListSource([material], idf, seed=1), loop.Plan(loop.Budget(steps=4))
+    for one in (state, other):
+        loop.train_step(one, source, plan, 0.5)
+    assert torch.equal(state.model.classifier.weight, other.model.classifier.weight)
+    assert torch.equal(state.average["classifier.weight"], other.average["classifier.weight"])
+
+
+def test_the_budget_is_spent_by_whichever_bound_comes_first(new_model: NewModel) -> None:
+    state = new_state(new_model(), 1e-3)
+    state.step, state.seconds = 5, 30.0
+    assert loop.Budget(steps=10).progress(state) == pytest.approx(0.5)
+    assert loop.Budget(minutes=2, steps=50).progress(state) == pytest.approx(0.25)
+    assert loop.Budget(minutes=0.1).progress(state) == 1.0
+
+
+def test_ties_count_against_the_relevant_document() -> None:
+    assert gain(np.array([1.0, 0.0])) == 1.0
+    assert gain(np.array([1.0, 1.0])) == pytest.approx(1 / np.log2(3))
+    assert gain(np.zeros(12)) == 0.0
