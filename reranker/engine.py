@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reranker import registry
@@ -122,6 +123,8 @@ class Reranker:
         """
         method = registry.get(request.method)
         method.check(request)
+        if request.profile is None and self.settings.profile is not None:
+            request = replace(request, profile=self.settings.profile)
         try:
             return method.build(request, self.models).run(request)
         except RerankerError:

@@ -85,6 +85,7 @@ class Pipeline:
             DeadlineExceeded: the request's deadline passed between or within stages.
             InferenceError: a stage returned a score that is not finite.
         """
+        start = time.perf_counter()
         trace = _Trace(request)
         blank = [i for i, document in enumerate(request.documents) if document.is_blank]
         kept = np.setdiff1d(np.arange(len(request.documents)), blank)
@@ -107,7 +108,7 @@ class Pipeline:
             model_cross=request.model_cross if "cross-encoder" in self.models else None,
             stage1_top_k=request.stage1_top_k if len(self.stages) > 1 else None,
             models=self.models,
-            seconds=trace.seconds,
+            seconds={**trace.seconds, "total": time.perf_counter() - start},
             usage=trace.usage,
             truncated=tuple(sorted(trace.truncated)),
             warnings=tuple(trace.warnings),

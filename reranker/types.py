@@ -117,7 +117,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """One request to rank documents for a query. Field meanings are those of the v3 API."""
+    """One request to rank documents for a query. Field meanings are those of the v3 API.
+
+    `profile` names a file of weights for methods that fuse; the engine's setting if None.
+    """
 
     query: str
     documents: tuple[Document, ...]
@@ -129,6 +132,7 @@ class RerankRequest:
     max_tokens_per_doc: int = DEFAULT_MAX_TOKENS_PER_DOC
     score_threshold: float | None = None
     explain: bool = False
+    profile: str | None = None
     call: Call = field(default_factory=Call)
 
     def __post_init__(self) -> None:
@@ -197,8 +201,8 @@ class Usage:
 class Ranking(Sequence[ScoredDocument]):
     """Scored documents, best first, ties by index, and how they came about.
 
-    `models` maps each role to the weights that served it, `seconds` each stage to its time,
-    `truncated` lists the indices of documents that were cut.
+    `models` maps each role to the weights that served it, `seconds` each stage, and "total",
+    to its time, `truncated` lists the indices of documents that were cut.
     """
 
     results: tuple[ScoredDocument, ...]

@@ -122,6 +122,25 @@ class Catalog:
             return _from_hub(role, model, model)
         raise self._unknown(role, model)
 
+    def roles(self, model: str) -> tuple[Role, ...]:
+        """Return the roles in which an id is known.
+
+        Raises:
+            UnknownModel: in none.
+        """
+        known: tuple[Role, ...] = ("bi-encoder", "cross-encoder")
+        found = tuple(role for role in known if self._knows(role, model))
+        if not found:
+            raise self._unknown("bi-encoder", model)
+        return found
+
+    def _knows(self, role: Role, model: str) -> bool:
+        try:
+            self.find(role, model)
+        except UnknownModel:
+            return False
+        return True
+
     def cards(self) -> tuple[tuple[str, ModelCard], ...]:
         """Return (id, card) of all models that may be served, configured ones first."""
         known = {(role, name): card for (role, name), card in self._own.items()}

@@ -131,13 +131,13 @@ class Provider:
         from reranker.models import loading
 
         torch.set_num_threads(hardware.threads)
+        model: Loaded
         if card.overlay is not None:
-            load = loading.load_overlay
+            model = loading.load_overlay(card, source, hardware, self._cache_bytes)
+        elif card.role == "bi-encoder":
+            model = loading.load_bi_encoder(card, source, hardware, self._cache_bytes)
         else:
-            load = (
-                loading.load_bi_encoder if card.role == "bi-encoder" else loading.load_cross_encoder
-            )
-        model: Loaded = load(card, source, hardware, self._cache_bytes)
+            model = loading.load_cross_encoder(card, source, hardware, self._cache_bytes)
         log.info(
             "model %s (%s) loaded in %.1f s on %s, %s, %d threads",
             card.id,

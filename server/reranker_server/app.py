@@ -1,0 +1,169 @@
+"""The application: routes, errors, start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from reranker import registry
+from reranker.errors import RerankerError
+from reranker_server import v3
+from reranker_server.errors import http_problem, problem
+from reranker_server.schemas import ErrorAnswer, RerankAnswer, RerankBody
+from reranker_server.serving import Serving, respond
+from reranker_server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from reranker.engine import Reranker
+    from reranker.models.catalog import Catalog
+    from reranker.models.roles import Role
+
+log = logging.getLogger(__name__)
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorAnswer, "description": "The body is not valid JSON."},
+    401: {"model": ErrorAnswer, "description": "No valid API key."},
+    404: {"model": ErrorAnswer, "description": "No such model."},
+    413: {"model": ErrorAnswer, "description": "The body or the list of documents is too large."},
+    422: {"model": ErrorAnswer, "description": "A field is missing or out of range."},
+    429: {"model": ErrorAnswer, "description": "No room now; Retry-After says when."},
+    500: {"model": ErrorAnswer, "description": "The model failed."},
+    503: {"model": ErrorAnswer, "description": "A model is loading or cannot be had."},
+    504: {"model": ErrorAnswer, "description": "The deadline passed."},
+}
+
+
+def create_app(
+    reranker: Reranker,
+    settings: ServerSettings | None = None,
+    on_failed_start: Callable[[RerankerError], None] | None = None,
+) -> FastAPI:
+    """Return the application around an engine.
+
+    Args:
+        reranker: the engine; closed with the application.
+        settings: keys, limits and the models to load before ready.
+        on_failed_start: called if one of those models cannot be loaded; the application stays
+            up, and not ready, if there is no one to decide otherwise.
+    """
+    serving = Serving(reranker, settings or ServerSettings())
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        threading.Thread(
+            target=_preload, args=(serving, on_failed_start), name="preload", daemon=True
+        ).start()
+        yield
+        await asyncio.get_running_loop().run_in_executor(None, serving.close)
+        reranker.close()
+
+    app = FastAPI(
+        title="Reranker",
+        version=version("reranker"),
+        summary="One request names a method, and so chooses speed or accuracy.",
+        lifespan=lifespan,
+    )
+    app.state.serving = serving
+    _add_routes(app, serving)
+    _add_error_handlers(app)
+    return app
+
+
+def _preload(serving: Serving, on_failure: Callable[[RerankerError], None] | None) -> None:
+    """Load and warm the models named in the settings, then say ready."""
+    try:
+        serving.reranker.warm(_named(serving))
+        if serving.settings.preload is None:
+            _rehearse(serving.reranker)
+    except RerankerError as error:
+        log.error("cannot start: %s", error.for_operator())
+        if on_failure is not None:
+            on_failure(error)
+        return
+    serving.ready.set()
+    log.info("ready")
+
+
+def _rehearse(reranker: Reranker) -> None:
+    """Run each method once, so that the first request does not wait for its imports."""
+    for name in registry.names():
+        try:
+            reranker.rank("warm", ["up"], method=name)
+        except Exception:  # a broken plug-in must not keep the others from being served
+            log.exception("method %s does not work", name)
+
+
+def _named(serving: Serving) -> list[tuple[Role, str]] | None:
+    """Return the models to preload; an id that stands for both roles is loaded in both."""
+    catalog: Catalog | None = getattr(serving.reranker.models, "catalog", None)
+    if serving.settings.preload is None or catalog is None:
+        return None
+    return [(role, name) for name in serving.settings.preload for role in catalog.roles(name)]
+
+
+def _add_routes(app: FastAPI, serving: Serving) -> None:
+    @app.post(
+        v3.PATH,
+        summary="Rank documents by relevance to a query",
+        response_model=RerankAnswer,
+        responses=_ERRORS,
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {"schema": {"$ref": "#/components/schemas/RerankBody"}}
+                },
+            }
+        },
+    )
+    async def rerank(request: Request) -> Response:
+        return await serving.rerank(request)
+
+    @app.get("/healthz", summary="Is the process alive?")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="Will a request be served?")
+    async def readyz() -> Response:
+        states: dict[str, str] = getattr(serving.reranker.models, "states", dict)()
+        ready = serving.ready.is_set() and "restarting" not in states.values()
+        body = {"status": "ready" if ready else "not ready", "models": states}
+        return JSONResponse(body, 200 if ready else 503, None if ready else {"Retry-After": "1"})
+
+    _describe_body(app)
+
+
+def _describe_body(app: FastAPI) -> None:
+    """Add the request's schema to the OpenAPI document: the endpoint reads its body itself."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        made = generate()
+        schema = RerankBody.model_json_schema(ref_template="#/components/schemas/{model}")
+        made["components"]["schemas"].setdefault("RerankBody", schema)
+        return made
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(HTTPException)
+    async def on_http(_: Request, error: HTTPException) -> Response:
+        trouble = http_problem(error.status_code)
+        response = respond(trouble)
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def on_any(_: Request, error: Exception) -> Response:
+        return respond(problem(error), error)

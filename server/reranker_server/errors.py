@@ -1,0 +1,97 @@
+"""From the engine's error tree to HTTP: one status, type and code per class.
+
+    InvalidRequest, UnknownMethod   422 (400 in other dialects)   invalid_request_error
+    UnknownModel                    404                           not_found
+    Overloaded                      429 + Retry-After             rate_limit_error
+    InferenceError                  500                           server_error
+    ModelUnavailable, MissingExtra  503 + Retry-After             service_unavailable
+    DeadlineExceeded, Cancelled     504                           timeout_error
+
+What only the server itself can find wrong (body, key, route) has classes of its own below.
+No message holds exception text, a path or a stack: those go to the log.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from reranker import errors
+
+
+class BadBody(errors.InvalidRequest):
+    """The body is no JSON, or no JSON object."""
+
+
+class TooLarge(errors.InvalidRequest):
+    """The body or the list of documents is over the limit."""
+
+
+class Unauthorized(errors.RerankerError):
+    """No key, or a wrong one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as HTTP tells it."""
+
+    status: int
+    type: str
+    message: str
+    code: str
+    param: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """Return the one error body: what clients of every API look for stands at its place."""
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": error, "message": self.message, "detail": self.message}
+
+
+# Most special class first: the first match counts.
+STATUS: dict[type[errors.RerankerError], tuple[int, str, str]] = {
+    BadBody: (400, "invalid_request_error", "malformed_body"),
+    TooLarge: (413, "invalid_request_error", "too_large"),
+    errors.UnknownMethod: (422, "invalid_request_error", "unknown_method"),
+    errors.InvalidRequest: (422, "invalid_request_error", "invalid_request"),
+    Unauthorized: (401, "authentication_error", "invalid_api_key"),
+    errors.UnknownModel: (404, "not_found", "unknown_model"),
+    errors.Overloaded: (429, "rate_limit_error", "overloaded"),
+    errors.MissingExtra: (503, "service_unavailable", "missing_extra"),
+    errors.ModelUnavailable: (503, "service_unavailable", "model_unavailable"),
+    errors.Cancelled: (504, "timeout_error", "cancelled"),
+    errors.DeadlineExceeded: (504, "timeout_error", "deadline_exceeded"),
+    errors.InferenceError: (500, "server_error", "inference_failed"),
+    errors.SettingsError: (500, "server_error", "misconfigured"),
+    errors.RerankerError: (500, "server_error", "internal"),
+}
+_RETRY_MODEL_SECONDS = 5
+
+
+def problem(error: Exception) -> Problem:
+    """Return what to tell the caller of an error."""
+    for kind, (status, name, code) in STATUS.items():
+        if isinstance(error, kind):
+            return Problem(status, name, error.message, code, error.param, _headers(error))
+    return Problem(500, "server_error", "the server failed; the log says why", "internal")
+
+
+def _headers(error: errors.RerankerError) -> dict[str, str]:
+    if isinstance(error, errors.Overloaded):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    if isinstance(error, errors.ModelUnavailable | errors.MissingExtra):
+        return {"Retry-After": str(_RETRY_MODEL_SECONDS)}
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    return {}
+
+
+def http_problem(status: int) -> Problem:
+    """Return the problem of a route or verb that does not exist."""
+    if status == 405:
+        return Problem(405, "invalid_request_error", "this route takes another verb", "wrong_verb")
+    if status == 404:
+        return Problem(404, "not_found", "no such route; /docs lists them", "unknown_route")
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return Problem(status, kind, "the request could not be served", "http")

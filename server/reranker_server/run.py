@@ -1,0 +1,85 @@
+"""Start the server and wait for its end."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from reranker.engine import Reranker
+from reranker.errors import RerankerError, SettingsError
+from reranker_server.app import create_app
+
+if TYPE_CHECKING:
+    from reranker.settings import Settings
+    from reranker_server.settings import ServerSettings
+
+log = logging.getLogger(__name__)
+
+
+def serve(engine: Settings, server: ServerSettings) -> None:
+    """Serve until told to stop; requests inside are finished first.
+
+    Raises:
+        SettingsError: the address is in use or not this machine's.
+        RerankerError: a model named in the settings could not be loaded.
+    """
+    listening = _listen(server.host, server.port)
+    warn_if_open(server)
+    failures: list[RerankerError] = []
+
+    def stop(error: RerankerError) -> None:
+        failures.append(error)
+        running.should_exit = True
+
+    reranker = Reranker(engine, load_patience=server.load_patience_ms / 1e3)
+    running = uvicorn.Server(
+        uvicorn.Config(
+            create_app(reranker, server, on_failed_start=stop),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, server.shutdown_ms // 1000),
+        )
+    )
+    host, port = listening.getsockname()[:2]
+    log.info("listening on http://%s:%d, docs at /docs", host, port)
+    with listening:
+        running.run(sockets=[listening])
+    if failures:
+        raise failures[0]
+
+
+def warn_if_open(server: ServerSettings) -> None:
+    """Warn when anyone who reaches the machine may call."""
+    if not server.api_keys and not _is_loopback(server.host):
+        log.warning(
+            "no API keys are set and %s is reachable from other machines: anyone may call; "
+            "set api_keys or listen on 127.0.0.1",
+            server.host,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        reason = "is in use" if error.errno in (98, 48) else "cannot be listened on"
+        raise SettingsError(
+            f"{host}:{port} {reason}; choose another with --host and --port"
+        ) from error
+    return listening
