@@ -30,17 +30,16 @@ class Bank:
     def query_weights(self, query: TokenVectors) -> NDArray[np.float32]:
         """Return the (m,) non-negative weights of a query's tokens.
 
-        The square root of the idf; that of a token the bank has not seen is the largest. The
-        root tempers the idf: with the idf itself one rare name outweighs all else a question
-        says. A model with a sparse head has its own weights, which are taken as they are.
+        They are the tokens' idf; a token that the bank has not seen counts as the rarest. A
+        model with a sparse head has weights of its own, which are taken as they are.
         """
         if query.weights is not None:
             return np.maximum(query.weights, 0)
         if self.idf is None:
             return np.ones(len(query.ids), dtype=np.float32)
         known = query.ids < len(self.idf)
-        idf = np.where(known, self.idf[np.where(known, query.ids, 0)], self.idf.max())
-        return np.asarray(np.sqrt(idf), dtype=np.float32)
+        idf = self.idf[np.where(known, query.ids, 0)]
+        return np.where(known, idf, self.idf.max())
 
 
 UNIFORM = Bank()

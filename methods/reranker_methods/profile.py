@@ -98,9 +98,10 @@ def profile_for(bi_encoder: str, cross_encoder: str | None) -> Profile:
     exact = _shipped(bi_encoder, cross_encoder)
     if exact is not None:
         return exact
-    default = load(FOLDER / ("default+cross-encoder.json" if cross_encoder else "default.json"))
-    alone = _shipped(bi_encoder, None)
-    return replace(default, bank=alone.bank) if alone else default
+    if cross_encoder is None:
+        return load(FOLDER / "default.json")
+    default = load(FOLDER / "default+cross-encoder.json")
+    return replace(default, bank=profile_for(bi_encoder, None).bank)
 
 
 def _shipped(bi_encoder: str, cross_encoder: str | None) -> Profile | None:
