@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from reranker.errors import InferenceError
-from reranker.models.bi_encoder import collate, window_of
 from reranker.models.cache import Cache, key
+from reranker.models.inputs import collate, window_of
 from reranker.models.roles import Scored
 from reranker.models.runner import Runner
 from reranker.models.tokenize import TextTokenizer, pair_shares

@@ -11,11 +11,16 @@ the tokenizer by encoding a probe, never assumed.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from tokenizers import Encoding, Tokenizer
 
 _CHARS_PER_TOKEN = 12  # a first guess at how much text fills the window
@@ -92,14 +97,13 @@ class TextTokenizer:
         truncated = len(encoding.ids) > max_tokens
         return Tokens(encoding.ids[:max_tokens], encoding.offsets[:max_tokens], truncated)
 
-    def token(self, token_id: int) -> str:
-        """Return the vocabulary entry of an id."""
-        return str(self._tokenizer.id_to_token(token_id) or "")
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Return the number of ids, added tokens included."""
-        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+    @cached_property
+    def punctuation(self) -> NDArray[np.bool_]:
+        """Return, for each vocabulary id, whether the token is punctuation alone."""
+        size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        pieces = (self._tokenizer.id_to_token(i) or "" for i in range(size))
+        bare = (piece.removeprefix("##").strip("\u2581\u0120 ") for piece in pieces)
+        return np.array([all(unicodedata.category(c)[0] == "P" for c in piece) for piece in bare])
 
     def _frame(self, *, pair: bool) -> Frame:
         probe = self._tokenizer.encode(_PROBE[0], _PROBE[1] if pair else None)

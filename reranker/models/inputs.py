@@ -1,0 +1,47 @@
+"""What a network reads: how many tokens fit, and rows of ids padded to one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+# Families whose positions start after the padding id, so that not all of the table is usable.
+_OFFSET_POSITIONS = ("roberta", "camembert", "mpnet", "longformer", "xmod", "data2vec-text")
+
+
+def window_of(config: Any, declared: int | None) -> int:
+    """Return how many tokens the network can read, special ones included.
+
+    Args:
+        config: the transformer's own configuration.
+        declared: what the model says of itself, if it does.
+    """
+    positions = getattr(config, "max_position_embeddings", None) or 512
+    kind = str(getattr(config, "model_type", ""))
+    if any(family in kind for family in _OFFSET_POSITIONS):
+        positions -= int(getattr(config, "pad_token_id", 1) or 0) + 1
+    return min(positions, declared or positions)
+
+
+def collate(
+    rows: Sequence[tuple[list[int], list[int]]], pad: int, names: Sequence[str]
+) -> dict[str, torch.Tensor]:
+    """Pad rows of ids and token types on the right to (n, longest), int64.
+
+    Args:
+        rows: ids and token types of each input.
+        pad: the padding id.
+        names: the inputs that the network takes.
+    """
+    longest = max(len(ids) for ids, _ in rows)
+    ids = torch.full((len(rows), longest), pad, dtype=torch.long)
+    types = torch.zeros((len(rows), longest), dtype=torch.long)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for row, (row_ids, row_types) in enumerate(rows):
+        ids[row, : len(row_ids)] = torch.tensor(row_ids)
+        types[row, : len(row_ids)] = torch.tensor(row_types)
+        mask[row, : len(row_ids)] = 1
+    made = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
+    return {name: part for name, part in made.items() if name in names}
