@@ -1,0 +1,29 @@
+"""Load a checkpoint folder the way the engine does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from reranker.models.bi_encoder import SentenceBiEncoder
+from reranker.models.catalog import ModelCard
+from reranker.models.cross_encoder import PairCrossEncoder
+from reranker.models.hardware import Hardware
+from reranker.models.loading import load_bi_encoder, load_cross_encoder
+from reranker.models.sources import locate
+
+FLOAT32 = Hardware(device="cpu", dtype="float32", threads=2, token_budget=512)
+
+
+def bi_encoder(
+    folder: Path, hardware: Hardware = FLOAT32, cache_bytes: int = 0, **card: Any
+) -> SentenceBiEncoder:
+    made = ModelCard(folder.name, "bi-encoder", path=folder, **card)
+    return load_bi_encoder(made, locate(made, offline=True), hardware, cache_bytes)
+
+
+def cross_encoder(
+    folder: Path, hardware: Hardware = FLOAT32, cache_bytes: int = 0, **card: Any
+) -> PairCrossEncoder:
+    made = ModelCard(folder.name, "cross-encoder", path=folder, **card)
+    return load_cross_encoder(made, locate(made, offline=True), hardware, cache_bytes)
