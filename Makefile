@@ -1,0 +1,47 @@
+# make setup | serve | test | check | bench, and nothing else to learn.
+# Each target sets up what it needs in .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+ARGS ?=
+DATA ?= ../shared/data
+
+.PHONY: setup serve test check bench train-cross-encoder clean
+
+setup: $(VENV)/.dev
+
+serve: $(VENV)/.serve
+	$(BIN)/reranker serve $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# All methods on the sample collection, offline, with a report to open in a browser.
+bench: $(VENV)/.dev
+	$(BIN)/reranker compare --output runs/sample $(ARGS)
+
+# Trains the embedded cross-encoder anew; DATA is a folder of training collections.
+train-cross-encoder: $(VENV)/.dev
+	$(BIN)/python -m reranker_bench.training.cross_encoder --data $(DATA) --output runs/cross-encoder $(ARGS)
+
+clean:
+	rm -rf $(VENV) runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[embedded]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[dev]'
+	touch $@ $(VENV)/.serve
