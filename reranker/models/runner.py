@@ -13,16 +13,16 @@ Promises, each with a test:
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, cast
 
 from reranker.errors import Cancelled, InferenceError, ModelUnavailable
 from reranker.models.batching import padding_ratio, plan
+from reranker.models.waiting import Waiting
 from reranker.types import Call
 
 Item = TypeVar("Item")
@@ -43,38 +43,6 @@ class RunnerStats:
     items: int = 0
     failed_items: int = 0
     padding: float = 1.0
-
-
-class _Waiting(Generic[Item, Result]):
-    """One caller's items and what has become of them."""
-
-    def __init__(self, items: Sequence[Item], lengths: Sequence[int], call: Call) -> None:
-        self.items = items
-        self.lengths = lengths
-        self.call = call
-        # Longest first: neighbours in a share have like lengths, and memory peaks at the start.
-        self.pending = deque(sorted(range(len(items)), key=lambda i: -lengths[i]))
-        self.results: list[Result | None] = [None] * len(items)
-        self.left = len(items)
-        self.error: Exception | None = None
-        self.done = threading.Event()
-
-    def take(self, tokens: int) -> Iterator[int]:
-        """Give up items worth about that many tokens, one at least."""
-        while self.pending and tokens > 0:
-            tokens -= self.lengths[self.pending[0]]
-            yield self.pending.popleft()
-
-    def settle(self, item: int, result: Result) -> None:
-        self.results[item] = result
-        self.left -= 1
-        if self.left == 0:
-            self.done.set()
-
-    def fail(self, error: Exception) -> None:
-        self.error = self.error or error
-        self.pending.clear()
-        self.done.set()
 
 
 class Runner(Generic[Item, Result]):
@@ -100,8 +68,8 @@ class Runner(Generic[Item, Result]):
         self._run = run
         self._length = length
         self._wake = threading.Condition()
-        self._calls: deque[_Waiting[Item, Result]] = deque()
-        self._in_flight: list[_Waiting[Item, Result]] = []
+        self._calls: deque[Waiting[Item, Result]] = deque()
+        self._in_flight: list[Waiting[Item, Result]] = []
         self._worker: threading.Thread | None = None
         self._closed = False
 
@@ -121,7 +89,7 @@ class Runner(Generic[Item, Result]):
         if not items:
             return []
         call.check()
-        waiting = _Waiting[Item, Result](items, [self._length(item) for item in items], call)
+        waiting = Waiting[Item, Result](items, [self._length(item) for item in items], call)
         with self._wake:
             if self._closed:
                 raise ModelUnavailable(f"model {self.name!r} is shutting down")
@@ -137,76 +105,90 @@ class Runner(Generic[Item, Result]):
         """Refuse further calls, let the running batch end and fail what still waits."""
         with self._wake:
             self._closed = True
+            self._ensure_worker()
             self._wake.notify()
         if self._worker is not None:
             self._worker.join()
 
-    def _await(self, waiting: _Waiting[Item, Result]) -> None:
-        while not waiting.done.wait(min(_POLL_SECONDS, max(0.0, waiting.call.remaining()))):
-            if waiting.call.over:
-                with self._wake:
-                    waiting.pending.clear()
-                    with contextlib.suppress(ValueError):
-                        self._calls.remove(waiting)
+    def _await(self, waiting: Waiting[Item, Result]) -> None:
+        try:
+            while not waiting.done.wait(min(_POLL_SECONDS, max(0.0, waiting.call.remaining()))):
                 waiting.call.check()
-                raise Cancelled("the request was cancelled")
+                with self._wake:
+                    self._ensure_worker()
+        except BaseException:  # over, or the caller's thread was interrupted
             with self._wake:
-                self._ensure_worker()
+                waiting.fail(Cancelled("the request was cancelled"))
+            raise
 
     def _ensure_worker(self) -> None:
         """Start a worker if none lives. What a dead one had in hand fails: it may be the cause."""
-        if self._closed or (self._worker is not None and self._worker.is_alive()):
+        if self._worker is not None and self._worker.is_alive():
             return
         for waiting in self._in_flight:
             waiting.fail(InferenceError(f"the worker of model {self.name!r} died and was replaced"))
         self._in_flight = []
+        if self._closed:
+            self._refuse_all()
+            return
         self._worker = threading.Thread(target=self._serve, name=f"model {self.name}", daemon=True)
         self._worker.start()
 
+    def _refuse_all(self) -> None:
+        for waiting in [*self._in_flight, *self._calls]:
+            waiting.fail(ModelUnavailable(f"model {self.name!r} is shutting down"))
+        self._in_flight = []
+        self._calls.clear()
+
     def _serve(self) -> None:
         try:
-            while True:
-                with self._wake:
-                    while not self._calls and not self._closed:
-                        self._wake.wait()
-                    if self._closed:
-                        break
-                    share = self._take_round()
+            while (share := self._next_round()) is not None:
                 self._run_round(share)
-                with self._wake:
-                    self._in_flight = []
         except BaseException:
             # Nothing but a kill or a fault of this file gets here; the waiters' own poll replaces
             # this thread and answers those whose items were in hand.
             log.exception("the worker of model %s died", self.name)
-        else:
-            for waiting in [*self._in_flight, *self._calls]:
-                waiting.fail(ModelUnavailable(f"model {self.name!r} is shutting down"))
 
-    def _take_round(self) -> list[tuple[_Waiting[Item, Result], int]]:
+    def _next_round(self) -> list[tuple[Waiting[Item, Result], int]] | None:
+        """Wait for work; None once the runner is closed."""
+        with self._wake:
+            while not self._closed:
+                self._in_flight = []
+                if self._calls:
+                    return self._take_round()
+                self._wake.wait()
+            self._refuse_all()
+            return None
+
+    def _take_round(self) -> list[tuple[Waiting[Item, Result], int]]:
         """Take an equal share of tokens from every waiting call; calls with more go to the back."""
         calls, self._calls = self._calls, deque()
         tokens = max(1, _ROUND_BATCHES * self.token_budget // len(calls))
         share = []
         for waiting in calls:
-            if waiting.call.over:
+            if waiting.over:
                 continue  # its own wait tells it so
             self._in_flight.append(waiting)
-            share += [(waiting, item) for item in waiting.take(tokens)]
+            # A small batch costs nearly a full one's time, so its items count for more.
+            least = self.token_budget // (waiting.call.batch_size or _NO_LIMIT)
+            share += [(waiting, item) for item in waiting.take(tokens, least)]
             if waiting.pending:
                 self._calls.append(waiting)
         return share
 
-    def _run_round(self, share: list[tuple[_Waiting[Item, Result], int]]) -> None:
+    def _run_round(self, share: list[tuple[Waiting[Item, Result], int]]) -> None:
         lengths = [waiting.lengths[item] for waiting, item in share]
         limits = [waiting.call.batch_size or _NO_LIMIT for waiting, _ in share]
         batches = plan(lengths, self.token_budget, limits)
         for batch in batches:
-            self._run_batch([share[i] for i in batch if not share[i][0].call.over])
+            if self._closed:
+                return
+            self._run_batch([share[i] for i in batch])
         self._count(len(batches), len(share), padding_ratio(lengths, batches))
 
-    def _run_batch(self, batch: list[tuple[_Waiting[Item, Result], int]]) -> None:
+    def _run_batch(self, batch: list[tuple[Waiting[Item, Result], int]]) -> None:
         """Run one batch; on failure halve it until the items at fault stand alone."""
+        batch = [(waiting, item) for waiting, item in batch if not waiting.over]
         if not batch:
             return
         try:
@@ -218,7 +200,7 @@ class Runner(Generic[Item, Result]):
                 self._run_batch(batch[middle:])
                 return
             log.exception("model %s failed on one item", self.name)
-            self.stats = _failed(self.stats)
+            self.stats = replace(self.stats, failed_items=self.stats.failed_items + 1)
             failure = InferenceError(f"model {self.name!r} failed on one of the documents")
             failure.__cause__ = error
             batch[0][0].fail(failure)
@@ -231,7 +213,3 @@ class Runner(Generic[Item, Result]):
         total = old.items + items
         mean = (old.padding * old.items + padding * items) / total if total else 1.0
         self.stats = RunnerStats(old.batches + batches, total, old.failed_items, mean)
-
-
-def _failed(stats: RunnerStats) -> RunnerStats:
-    return RunnerStats(stats.batches, stats.items, stats.failed_items + 1, stats.padding)
