@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from reranker import registry
+from reranker import embedding, registry
+from reranker.embedding import Embeddings, EmbedRequest, TokenizeRequest
 from reranker.errors import InferenceError, InvalidRequest, RerankerError
 from reranker.settings import Settings
 from reranker.types import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from reranker.models.roles import Models, Role
+    from reranker.models.tokenize import Piece
 
 DEFAULT_METHOD = "fast"
 
@@ -131,6 +133,34 @@ class Reranker:
             raise
         except Exception as error:
             raise InferenceError(f"method {request.method!r} failed") from error
+
+    def embed(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str | None = None,
+        kind: Literal["query", "document"] = "document",
+        dimensions: int | None = None,
+        timeout: float | None = None,
+    ) -> Embeddings:
+        """Return one vector of unit length per text; see `EmbedRequest` for the arguments.
+
+        Raises:
+            RerankerError: see `reranker.errors` for the tree.
+        """
+        if isinstance(texts, str):
+            raise InvalidRequest("texts is a list of texts, not one string", param="texts")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        chosen = model or self.settings.model
+        return self.encode(EmbedRequest(tuple(texts), chosen, kind, dimensions, Call(deadline)))
+
+    def encode(self, request: EmbedRequest) -> Embeddings:
+        """Return vectors as the request says, filling in nothing; see `embed`."""
+        return embedding.embed(request, self.models)
+
+    def tokenize(self, request: TokenizeRequest) -> tuple[tuple[Piece, ...], ...]:
+        """Return the tokens of texts as a model reads them."""
+        return embedding.tokenize(request, self.models)
 
     def warm(self, models: Iterable[tuple[Role, str]] | None = None) -> None:
         """Load models and run each once; by default the settings' pair.

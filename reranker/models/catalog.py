@@ -45,6 +45,7 @@ class ModelCard:
         base: id of the model that an overlay goes over.
         pooling: for a bi-encoder folder without a `modules.json`: "cls" or "mean".
         max_tokens: bounds the window that the model declares.
+        matryoshka: whether it was trained so that vectors may be cut short.
         license: of the weights.
         languages: it was made for.
     """
@@ -65,12 +66,22 @@ class ModelCard:
     base: str | None = None
     pooling: str | None = None
     max_tokens: int | None = None
+    matryoshka: bool = False
     license: str = "unknown"
     languages: tuple[str, ...] = ()
 
 
 # What a config file may say of a model; the rest is for models whose files were examined.
-CONFIGURABLE = {"path", "repo", "revision", "sha256", "pooling", "max_tokens", "heads"}
+CONFIGURABLE = {
+    "path",
+    "repo",
+    "revision",
+    "sha256",
+    "pooling",
+    "max_tokens",
+    "heads",
+    "matryoshka",
+}
 
 
 @cache

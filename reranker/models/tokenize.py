@@ -38,6 +38,16 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """One token as a caller sees it: its id, its text, and its characters [start, end)."""
+
+    id: int
+    text: str
+    special: bool
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """The special tokens around one text or between two, with the token types of each part."""
 
@@ -96,6 +106,22 @@ class TextTokenizer:
             encoding = self._tokenizer.encode(text[:reach], add_special_tokens=False)
         truncated = len(encoding.ids) > max_tokens
         return Tokens(encoding.ids[:max_tokens], encoding.offsets[:max_tokens], truncated)
+
+    def pieces(self, text: str, *, special: bool) -> tuple[Piece, ...]:
+        """Return all tokens of a text, with those that frame it if `special`."""
+        made = self._tokenizer.encode(text, add_special_tokens=special)
+        parts = zip(made.ids, made.tokens, made.special_tokens_mask, made.offsets, strict=True)
+        return tuple(
+            Piece(each, token if framing else text[start:end], bool(framing), (start, end))
+            for each, token, framing, (start, end) in parts
+        )
+
+    def text_of(self, ids: Sequence[int]) -> str | None:
+        """Return what vocabulary ids stand for, special ones left out; None if one is none."""
+        size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        if any(not 0 <= each < size for each in ids):
+            return None
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
     @cached_property
     def punctuation(self) -> NDArray[np.bool_]:

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from reranker import registry
 from reranker.errors import RerankerError
 from reranker_server import v3
+from reranker_server.dialect import Door
 from reranker_server.errors import http_problem, problem
 from reranker_server.schemas import ErrorAnswer, RerankAnswer, RerankBody
 from reranker_server.serving import Serving, respond
@@ -127,7 +128,7 @@ def _add_routes(app: FastAPI, serving: Serving) -> None:
         },
     )
     async def rerank(request: Request) -> Response:
-        return await serving.rerank(request)
+        return await serving.answer(request, Door(v3.DIALECT))
 
     @app.get("/healthz", summary="Is the process alive?")
     async def healthz() -> dict[str, str]:

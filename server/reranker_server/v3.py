@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,50 +15,25 @@ from reranker.types import (
     RerankRequest,
     ScoredDocument,
 )
+from reranker_server.dialect import Ask, Asked, Dialect
 from reranker_server.errors import TooLarge
 from reranker_server.schemas import RerankBody
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from reranker.types import Call
-    from reranker_server.settings import ServerSettings
 
 PATH = "/api/v3/inference/reranker"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A parsed body: the engine's request and how to answer it."""
-
-    request: RerankRequest
-    render: Callable[[Ranking], Any]
-
-
-def parse(
-    payload: Mapping[str, Any],
-    settings: ServerSettings,
-    call: Callable[[int | None, int | None], Call],
-) -> Asked:
+def parse(ask: Ask) -> Asked:
     """Read a body.
-
-    Args:
-        payload: the JSON object.
-        settings: for the most documents.
-        call: makes the engine's `Call` from timeout_ms and batch_size.
 
     Raises:
         InvalidRequest: a field is missing or out of range; `param` names it.
         TooLarge: there are too many documents.
     """
-    count = payload.get("documents")
-    if isinstance(count, list) and len(count) > settings.max_documents:
-        raise TooLarge(
-            f"{len(count)} documents, at most {settings.max_documents} are allowed",
-            param="documents",
-        )
+    documents, most = ask.payload.get("documents"), ask.settings.max_documents
+    if isinstance(documents, list) and len(documents) > most:
+        raise TooLarge(f"{len(documents)} documents, at most {most} are allowed", param="documents")
     try:
-        body = RerankBody.model_validate(payload)
+        body = RerankBody.model_validate(ask.payload)
     except ValidationError as error:
         raise _invalid(error) from error
     request = RerankRequest(
@@ -73,9 +47,9 @@ def parse(
         max_tokens_per_doc=body.max_tokens_per_doc or DEFAULT_MAX_TOKENS_PER_DOC,
         score_threshold=body.score_threshold,
         explain=bool(body.explain),
-        call=call(body.timeout_ms, body.batch_size),
+        call=ask.call(body.timeout_ms, body.batch_size),
     )
-    return Asked(request, lambda ranking: render(ranking, body))
+    return Asked((request,), lambda rankings: render(rankings[0], body))
 
 
 def _documents(body: RerankBody) -> tuple[Document, ...]:
@@ -142,3 +116,6 @@ def _result(scored: ScoredDocument, body: RerankBody) -> dict[str, Any]:
             ],
         }
     return result
+
+
+DIALECT = Dialect("v3", parse)
