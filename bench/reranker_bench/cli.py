@@ -1,0 +1,172 @@
+"""The commands `compare` and `tune`, to be mounted on the `reranker` command line.
+
+The only module of the package that prints. Exit codes: 0 the result is whole, 1 it is not
+(rankings failed or are missing), 2 the input is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from reranker.engine import Reranker
+    from reranker_bench.report import Report
+
+NOT_WHOLE, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+INSTALL = "pip install 'reranker[bench]'"
+console = Console(stderr=True)
+
+Datasets = Annotated[
+    list[str],
+    typer.Option(
+        "--dataset",
+        help="BEIR folder, .jsonl file, - for standard input, or 'sample'; may be repeated.",
+    ),
+]
+Model = Annotated[str | None, typer.Option("--model", help="Bi-encoder; default: as configured.")]
+ModelCross = Annotated[
+    str | None,
+    typer.Option(
+        "--model-cross",
+        help="Cross-encoder; 'none' leaves it out of `best`; default: as configured.",
+    ),
+]
+Split = Annotated[str | None, typer.Option(help="Which file of qrels/, where there are several.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="At most this many queries a data set, evenly spaced.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to an application."""
+    app.command("compare")(compare)
+
+
+def compare(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")],
+    dataset: Datasets = ["sample"],  # noqa: B006  # typer reads it, nobody writes to it
+    methods: Annotated[
+        str, typer.Option(help="With commas; the first is what the others are held against.")
+    ] = "fast,standard,optimal,best",
+    model: Model = None,
+    model_cross: ModelCross = None,
+    split: Split = None,
+    limit: Limit = None,
+    stage1_top_k: Annotated[
+        int, typer.Option("--stage1-top-k", min=1, help="Documents that leave stage 1.")
+    ] = 100,
+    max_tokens_per_doc: Annotated[int, typer.Option(min=1, help="Where documents are cut.")] = 512,
+    pool_size: Annotated[
+        int, typer.Option(min=1, help="BM25 candidates a query, where the data brings none.")
+    ] = 100,
+    latency_queries: Annotated[
+        int, typer.Option(min=0, help="Queries a data set on which latency is measured.")
+    ] = 10,
+    cache_mb: Annotated[
+        int, typer.Option(min=0, help="Memory for results, per model, while ranking.")
+    ] = 1024,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what --output holds.")
+    ] = False,
+    shard: Annotated[str, typer.Option(help="Do part i of n of the queries, like 1/4.")] = "1/1",
+    merge: Annotated[
+        list[Path] | None, typer.Option(help="Output folder of a shard; repeat for all of them.")
+    ] = None,
+    ray_workers: Annotated[
+        int, typer.Option(min=0, help="Rank on this many Ray workers; needs reranker[ray].")
+    ] = 0,
+) -> None:
+    """Compare methods on labelled queries: what each gains and costs, with evidence."""
+    options = {
+        "datasets": tuple(dataset),
+        "output": output,
+        "methods": tuple(part.strip() for part in methods.split(",") if part.strip()),
+        "model": model,
+        "model_cross": model_cross,
+        "split": split,
+        "limit": limit,
+        "pool_size": pool_size,
+        "stage1_top_k": stage1_top_k,
+        "max_tokens_per_doc": max_tokens_per_doc,
+        "latency_queries": latency_queries,
+        "cache_mb": cache_mb,
+        "resume": resume,
+        "merge": tuple(merge or ()),
+        "ray_workers": ray_workers,
+    }
+    raise typer.Exit(_compare(options, shard))
+
+
+def _compare(options: dict[str, object], shard: str) -> int:
+    try:
+        from reranker.errors import RerankerError
+        from reranker.settings import Settings
+        from reranker_bench import session
+        from reranker_bench.datasets import DatasetError
+        from reranker_bench.plan import PlanError, Shard
+        from reranker_bench.progress import Bars
+    except ModuleNotFoundError as error:
+        return _fail(f"{error.name} is not installed; install it with: {INSTALL}")
+    try:
+        settings = Settings.load()
+
+        def make_engine(cache_mb: int | None) -> Reranker:
+            return session.engine(settings, chosen.cache_mb if cache_mb is None else cache_mb)
+
+        chosen = session.Options(**options, shard=Shard.parse(shard))  # type: ignore[arg-type]
+        with Bars(console) as bars:
+            report, interrupted = session.run(chosen, settings, make_engine, bars)
+    except (DatasetError, PlanError) as error:
+        return _fail(str(error))
+    except RerankerError as error:
+        return _fail(error.for_operator())
+    _summarise(report, chosen.output)
+    if interrupted:
+        console.print("[yellow]Interrupted.[/] The same command with --resume goes on from here.")
+        return INTERRUPTED
+    return 0 if report.whole else NOT_WHOLE
+
+
+def _fail(message: str) -> int:
+    for line in message.splitlines():
+        console.print(f"[red]error:[/] {_plain(line)}", soft_wrap=True)
+    return WRONG_INPUT
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _summarise(report: Report, output: Path) -> None:
+    from reranker_bench.quality import MEASURES
+
+    for name, found in report.data["datasets"].items():
+        table = Table(title=name, title_justify="left", title_style="bold")
+        table.add_column("method")
+        for heading in (*MEASURES, "cold p50", "warm p50"):
+            table.add_column(heading, justify="right")
+        for method in report.methods:
+            values = found[method]
+            times = (values["latency"].get(state) for state in ("cold", "warm"))
+            shown = [f"{1000 * each['p50']:,.0f} ms" if each else "" for each in times]
+            table.add_row(method, *(f"{values[m]:.4f}" for m in MEASURES), *shown)
+        console.print(table)
+    for sentences in report.data["advice"].values():
+        for sentence in sentences:
+            console.print(f"• {_plain(sentence)}", soft_wrap=True)
+    for failure in report.data["failures"][:10]:
+        console.print(
+            f"[red]failed:[/] {failure['dataset']}, query {failure['query']}, "
+            f"{failure['method']}: {_plain(failure['error'])}",
+            soft_wrap=True,
+        )
+    if len(report.data["failures"]) > 10:
+        console.print(f"[red]and {len(report.data['failures']) - 10} more[/], see report.json")
+    console.print(f"Report: [bold]{output / 'report.html'}[/]", soft_wrap=True)

@@ -1,0 +1,57 @@
+"""The machine and the versions that numbers were made with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reranker.engine import Reranker
+
+PACKAGES = (
+    "reranker",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "faiss-cpu",
+    "numpy",
+    "ir-measures",
+    "bm25s",
+)
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python and of each package that may change a number."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def machine(engine: Reranker | None = None) -> dict[str, object]:
+    """Return what of the machine shapes a latency; with an engine, also how models run on it."""
+    found: dict[str, object] = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+    }
+    hardware = getattr(engine.models, "hardware", None) if engine is not None else None
+    for name in ("device", "dtype", "threads"):
+        if hasattr(hardware, name):
+            found[name] = getattr(hardware, name)
+    return found
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or "unknown"
+    names = (line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line)
+    return next(names, platform.processor() or "unknown")
