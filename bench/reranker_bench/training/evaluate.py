@@ -23,9 +23,18 @@ WEIGHTS = (0.5, 1.0, 2.0)
 """Weights of the cross-encoder tried beside cosine and late interaction at 1 each."""
 
 
-def evaluate(folder: Path, overlay: Path, max_tokens: int) -> dict[str, dict[str, float]]:
-    """Return, for one collection, each scoring's nDCG@10 per query."""
-    source = load(folder)
+def evaluate(
+    folder: Path, overlay: Path, max_tokens: int, max_queries: int | None = None
+) -> dict[str, dict[str, float]]:
+    """Return, for one collection, each scoring's nDCG@10 per query.
+
+    Args:
+        folder: The collection.
+        overlay: The folder of the overlay.
+        max_tokens: Where documents are cut.
+        max_queries: Measure on a seeded sample of this many judged queries.
+    """
+    source = scoring.sample(load(folder), max_queries)
     texts = scoring.texts_of(source, max_tokens)
     raw = scoring.bi_scores(source, texts)
     raw["cross"] = scoring.cross_scores(read_overlay(overlay), source, texts)
@@ -46,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     rows = {}
     for name in options.sets:
-        gains = evaluate(options.data / name, options.overlay, options.max_tokens)
+        gains = evaluate(
+            options.data / name, options.overlay, options.max_tokens, options.max_queries
+        )
         rows[name] = {method: quality.mean(values) for method, values in gains.items()}
         low, high = scoring.interval(list(gains["cross"].values()))
         pairs = [gains["cross"][q] - gains["cosine"][q] for q in gains["cross"]]
@@ -76,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--overlay", type=Path, required=True, help="folder of the overlay")
     parser.add_argument("--sets", nargs="+", required=True, help="collections to measure on")
     parser.add_argument("--max-tokens", type=int, default=256, help="where documents are cut")
+    parser.add_argument("--max-queries", type=int, help="measure on a seeded sample of queries")
     parser.add_argument("--threads", type=int, help="threads of the tensor library")
     parser.add_argument("--json", type=Path, help="also write the means there")
     return parser

@@ -58,7 +58,7 @@ class Plan:
     lists: int = 4
     chunks: int = 2
     save_every: float = 120.0
-    dev_every: float = 600.0
+    dev_every: float = 1200.0
 
 
 def train(

@@ -1,7 +1,7 @@
 """Scores of one collection by the bi-encoder, by a cross-encoder, and by sums of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,6 +26,17 @@ class Texts:
     queries: tuple[str, ...]
     document_tokens: TokenTable
     query_tokens: TokenTable
+
+
+def sample(source: RetrievalSet, queries: int | None, seed: int = 0) -> RetrievalSet:
+    """Return the collection with a seeded sample of its judged queries, or as it is."""
+    judged = source.judged_queries()
+    if queries is None or queries >= len(judged):
+        return source
+    drawn = np.random.default_rng(seed).choice(len(judged), size=queries, replace=False)
+    kept = {judged[i]: source.queries[judged[i]] for i in sorted(drawn)}
+    qrels = {q: source.qrels[q] for q in kept}
+    return replace(source, queries=kept, qrels=qrels)
 
 
 def texts_of(source: RetrievalSet, max_tokens: int) -> Texts:

@@ -46,3 +46,11 @@ def test_candidates_by_words_and_by_vectors() -> None:
 def test_interleaving_takes_turns_and_keeps_the_first_mention() -> None:
     first, second = np.array([[1, 2, 3]]), np.array([[1, 4, 2]])
     assert interleave(first, second) == [[1, 2, 4, 3]]
+
+
+def test_a_sample_keeps_whole_queries() -> None:
+    assert scoring.sample(SOURCE, None) is SOURCE
+    drawn = scoring.sample(SOURCE, 1)
+    assert len(drawn.queries) == 1
+    assert set(drawn.qrels) == set(drawn.queries) == set(drawn.judged_queries())
+    assert drawn == scoring.sample(SOURCE, 1)
