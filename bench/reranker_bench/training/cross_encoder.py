@@ -16,12 +16,14 @@ from reranker_bench.training.prepare import Material, prepare
 from reranker_bench.training.state import new_state
 
 
+DEFAULT_MINUTES = 60.0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = _parser().parse_args(arguments)
     if options.minutes is None and options.steps is None:
-        _complain("set --minutes or --steps")
-        return 2
+        options.minutes = DEFAULT_MINUTES
     if options.threads:
         torch.set_num_threads(options.threads)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -64,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train the embedded cross-encoder on a CPU.")
     parser.add_argument("--data", type=Path, required=True, help="folder of the collections")
     parser.add_argument("--output", type=Path, required=True, help="folder for cache and results")
-    parser.add_argument("--minutes", type=float, help="time budget, preparation not counted")
+    parser.add_argument(
+        "--minutes", type=float, help="time budget, preparation not counted (60 without --steps)"
+    )
     parser.add_argument("--steps", type=int, help="step budget; repeatable where minutes are not")
     parser.add_argument("--seed", type=int, default=13, help="seed of every choice")
     parser.add_argument("--threads", type=int, help="threads of the tensor library")
