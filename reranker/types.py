@@ -136,6 +136,7 @@ class RerankRequest:
     call: Call = field(default_factory=Call)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "query", clean(self.query))
         if is_blank(self.query):
             raise InvalidRequest("query must not be blank", param="query")
         if not self.documents:

@@ -1,0 +1,75 @@
+"""The application in process, around model doubles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
+
+from reranker import Reranker, Settings, UnknownModel
+from reranker_server import ServerSettings, create_app
+
+V3 = "/api/v3/inference/reranker"
+QUERY = "what is machine learning"
+DOCUMENTS = [
+    "machine learning is learning from data",
+    "python is a language",
+    "deep learning uses networks",
+    "the weather is sunny",
+    "supervised machine learning needs labels",
+]
+
+
+class KnownModels(FakeModels):
+    """Knows the ids "bi" and "cross" in their roles, and no other."""
+
+    def bi(self, model: str) -> FakeBiEncoder:
+        if model != "bi":
+            raise UnknownModel(f"unknown bi-encoder {model!r}", param="model")
+        return super().bi(model)
+
+    def cross(self, model: str) -> FakeCrossEncoder:
+        if model != "cross":
+            raise UnknownModel(f"unknown cross-encoder {model!r}", param="model_cross")
+        return super().cross(model)
+
+
+@pytest.fixture
+def models() -> KnownModels:
+    return KnownModels()
+
+
+@pytest.fixture
+def start(models: KnownModels) -> Iterator[Callable[..., TestClient]]:
+    """Start an application with server settings and return a client of it."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> TestClient:
+            reranker = Reranker(Settings(model="bi", model_cross="cross"), models)
+            app = create_app(reranker, ServerSettings(**settings))
+            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            assert app.state.serving.ready.wait(20)
+            return client
+
+        yield start
+
+
+@pytest.fixture
+def client(start: Callable[..., TestClient]) -> TestClient:
+    return start()
+
+
+@pytest.fixture
+def ask(client: TestClient) -> Callable[..., Any]:
+    """Send a v3 request made of the usual one and changes to it; None drops a field."""
+
+    def ask(**changes: Any) -> Any:
+        body = {"model": "bi", "query": QUERY, "documents": DOCUMENTS} | changes
+        sent = {name: value for name, value in body.items() if value is not None}
+        return client.post(V3, json=sent)
+
+    return ask

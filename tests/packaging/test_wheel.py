@@ -1,0 +1,122 @@
+"""What was built is what works: the wheel, in an environment of its own, beside a user's files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = Path(__file__).parent / "example_method"
+WEIGHTS_LIMIT = 25 * 2**20
+
+
+def build(project: Path, to: Path) -> Path:
+    """Build a wheel with the installed hatchling."""
+    command = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run(
+        [sys.executable, *command, "--wheel-dir", to, project], check=True, cwd=to, timeout=200
+    )
+    (wheel,) = to.glob(f"{'reranker-0' if project == ROOT else 'reranker_keywords'}*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run Python where the wheel is installed; its dependencies are this environment's own.
+
+    They are put on the path's end by a .pth file, which does not read this environment's .pth
+    files in turn: the checkout installed here for development stays out of sight.
+    """
+    home = tmp_path_factory.mktemp("environment")
+    venv.create(home, with_pip=False)
+    bin_python = home / "bin" / "python"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        bin_python,
+        "install",
+        "--quiet",
+        "--no-deps",
+    ]
+    subprocess.run([*install, wheel], check=True, timeout=200)
+    (site,) = home.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    folder = tmp_path_factory.mktemp("users_project")
+    for name in ("server.py", "methods.py", "bench.py", "tests.py"):
+        (folder / name).write_text("raise RuntimeError('this is the user\\'s own file')\n")
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [bin_python, *arguments], cwd=folder, capture_output=True, text=True, timeout=200
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run.install = lambda path: subprocess.run([*install, path], check=True, timeout=200)  # type: ignore[attr-defined]
+    return run
+
+
+def test_the_wheel_holds_the_four_packages_and_their_data(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names if not name.startswith("reranker-0")}
+    assert tops == {"reranker", "reranker_methods", "reranker_server", "reranker_bench"}
+    overlays = [
+        info for info in zipfile.ZipFile(wheel).infolist() if "overlay.safetensors" in info.filename
+    ]
+    assert overlays
+    assert sum(info.file_size for info in overlays) <= WEIGHTS_LIMIT
+    for part in ("reranker/models/catalog.toml", "reranker/py.typed", "LICENSE"):
+        assert any(name.endswith(part) for name in names), part
+
+
+def test_installed_it_is_not_the_checkout(python):
+    where = python("-c", "import reranker; print(reranker.__file__)").strip()
+    assert "environment" in where
+
+
+def test_installed_it_ranks_with_every_method_from_a_folder_with_files_of_like_names(python):
+    script = """
+import json, sys
+sys.path.insert(0, "")
+from reranker import Reranker
+import reranker_server, reranker_bench
+with Reranker() as reranker:
+    documents = ["Bread is baked.", "Machine learning learns from data.", "It rains."]
+    best = {m: reranker.rank("machine learning", documents, method=m)[0].index
+            for m in ("fast", "standard", "optimal", "best")}
+print(json.dumps(best))
+"""
+    assert json.loads(python("-c", script)) == dict.fromkeys(
+        ("fast", "standard", "optimal", "best"), 1
+    )
+
+
+def test_the_command_line_lists_the_four_methods_without_the_users_files(python):
+    listed = json.loads(python("-m", "reranker.cli", "methods", "--json"))
+    assert {"best", "fast", "optimal", "standard"} <= {entry["method"] for entry in listed}
+
+
+def test_a_method_of_another_wheel_is_found_by_name(python, tmp_path):
+    python.install(build(EXAMPLE, tmp_path))
+    script = """
+from reranker import Reranker, registry
+assert "keywords" in registry.names()
+ranking = Reranker().rank("red fox", ["a blue fox", "the red fox", "a dog"], method="keywords")
+print([(r.index, r.score) for r in ranking])
+"""
+    assert python("-c", script).strip() == "[(1, 1.0), (0, 0.5), (2, 0.0)]"
