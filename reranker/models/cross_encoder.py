@@ -101,6 +101,11 @@ class PairCrossEncoder:
             cached=len(distinct) - len(missing),
         )
 
+    @property
+    def weight_bytes(self) -> int:
+        """Return the memory of the weights."""
+        return sum(part.numel() * part.element_size() for part in self._model.parameters())
+
     def warm(self) -> None:
         """Run once, so that the first request does not pay for first-time set-up."""
         self.score("warm", ["up"], max_tokens=8, call=Call())

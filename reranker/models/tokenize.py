@@ -19,12 +19,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reranker.timing import timed
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Encoding, Tokenizer
 
 _CHARS_PER_TOKEN = 12  # a first guess at how much text fills the window
-_SLACK_TOKENS = 64  # a cut text is read this much further, so that its end cannot matter
+# A cut text is read this much further, so that its end cannot matter: WordPiece makes one
+# unknown token of a word of more than 100 characters, but many of the part before a cut.
+_SLACK_TOKENS = 64
 _PROBE = ("first", "second")
 
 
@@ -92,13 +96,14 @@ class TextTokenizer:
         Of a long text no more is read than is needed, so a megabyte costs no more than a page.
         """
         reach = (max_tokens + _SLACK_TOKENS) * _CHARS_PER_TOKEN
-        encodings = self._tokenizer.encode_batch(
-            [text[:reach] for text in texts], add_special_tokens=False
-        )
-        return [
-            self._cut(text, encoding, max_tokens, reach)
-            for text, encoding in zip(texts, encodings, strict=True)
-        ]
+        with timed("tokenize"):
+            encodings = self._tokenizer.encode_batch(
+                [text[:reach] for text in texts], add_special_tokens=False
+            )
+            return [
+                self._cut(text, encoding, max_tokens, reach)
+                for text, encoding in zip(texts, encodings, strict=True)
+            ]
 
     def _cut(self, text: str, encoding: Encoding, max_tokens: int, reach: int) -> Tokens:
         while len(text) > reach and len(encoding.ids) < max_tokens + _SLACK_TOKENS:

@@ -23,6 +23,7 @@ from reranker_server.errors import http_problem, problem
 from reranker_server.schemas import ErrorAnswer, RerankAnswer, RerankBody
 from reranker_server.serving import Serving, respond
 from reranker_server.settings import ServerSettings
+from reranker_server.watch import watch
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
@@ -77,6 +78,7 @@ def create_app(
     app.state.serving = serving
     _add_routes(app, serving)
     _add_error_handlers(app)
+    watch(app, serving)
     return app
 
 

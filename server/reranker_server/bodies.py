@@ -2,30 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
-from reranker_server.errors import BadBody, TooLarge
+from starlette.requests import ClientDisconnect
+
+from reranker.errors import Cancelled
+from reranker_server.errors import BadBody, SlowBody, TooLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
+_MOST_LEVELS = 64  # of lists and objects within each other
 
-async def read_body(request: Request, limit: int) -> bytes:
+
+async def read_body(
+    request: Request,
+    limit: int,
+    take: Callable[[int], None] = lambda _: None,
+    seconds: float | None = None,
+) -> bytes:
     """Read a body of at most `limit` bytes; more is refused as soon as it is seen.
+
+    Args:
+        request: whose body it is.
+        limit: the most bytes.
+        take: told of each part's size before it is kept; may raise.
+        seconds: the most time.
 
     Raises:
         TooLarge: the body is over the limit, or says it will be.
+        SlowBody: it took too long.
+        Cancelled: the caller hung up.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > limit:
         raise _too_large(limit)
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                take(len(part))
+                parts.append(part)
+    except TimeoutError as error:
+        raise SlowBody(f"the body did not arrive within {seconds:g} seconds") from error
+    except ClientDisconnect as error:
+        raise Cancelled("the caller hung up") from error
     return b"".join(parts)
 
 
@@ -37,10 +66,12 @@ def parse_json(body: bytes) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:
-        BadBody: it is none; NaN and infinities are no JSON.
+        BadBody: it is none, or nested too deeply; NaN and infinities are no JSON, and a number
+            that would be read as one is refused too.
     """
     try:
-        payload = json.loads(body, parse_constant=_refuse)
+        payload = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        _check_depth(payload)
     except (ValueError, RecursionError) as error:
         raise BadBody("the body is not valid JSON") from error
     if not isinstance(payload, dict):
@@ -50,6 +81,24 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 def _refuse(name: str) -> float:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _check_depth(payload: Any) -> None:
+    """Raise ValueError for a value nested so deeply that writing it again might fail."""
+    level = [payload]
+    for _ in range(_MOST_LEVELS):
+        inner = [v for v in level if isinstance(v, dict | list)]
+        if not inner:
+            return
+        level = [v for each in inner for v in (each.values() if isinstance(each, dict) else each)]
+    raise ValueError("nested too deeply")
 
 
 def to_json(payload: Any) -> bytes:

@@ -28,8 +28,42 @@ class TooLarge(errors.InvalidRequest):
     """The body or the list of documents is over the limit."""
 
 
+class NoDocuments(errors.InvalidRequest):
+    """The list of documents is empty."""
+
+
+class SlowBody(errors.RerankerError):
+    """The body did not arrive in time."""
+
+
 class Unauthorized(errors.RerankerError):
     """No key, or a wrong one."""
+
+
+class BudgetSpent(errors.RerankerError):
+    """The key's token budget does not reach."""
+
+
+class Forbidden(errors.RerankerError):
+    """The key may not use this method or model."""
+
+
+class RateLimited(errors.Overloaded):
+    """Over the key's rate."""
+
+
+class ShuttingDown(errors.ModelUnavailable):
+    """The server lets nobody in any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down; try again")
+
+
+class QuotaUnavailable(errors.ModelUnavailable):
+    """Where rates and budgets are kept does not answer."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__("rates and budgets cannot be checked now; try again", detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +87,15 @@ class Problem:
 STATUS: dict[type[errors.RerankerError], tuple[int, str, str]] = {
     BadBody: (400, "invalid_request_error", "malformed_body"),
     TooLarge: (413, "invalid_request_error", "too_large"),
+    NoDocuments: (422, "invalid_request_error", "no_documents"),
     errors.UnknownMethod: (422, "invalid_request_error", "unknown_method"),
     errors.InvalidRequest: (422, "invalid_request_error", "invalid_request"),
+    SlowBody: (408, "timeout_error", "slow_body"),
+    BudgetSpent: (402, "insufficient_credits", "budget_spent"),
+    Forbidden: (403, "permission_error", "not_allowed"),
+    RateLimited: (429, "rate_limit_error", "rate_limited"),
+    ShuttingDown: (503, "service_unavailable", "shutting_down"),
+    QuotaUnavailable: (503, "service_unavailable", "quota_unavailable"),
     Unauthorized: (401, "authentication_error", "invalid_api_key"),
     errors.UnknownModel: (404, "not_found", "unknown_model"),
     errors.Overloaded: (429, "rate_limit_error", "overloaded"),
@@ -67,6 +108,7 @@ STATUS: dict[type[errors.RerankerError], tuple[int, str, str]] = {
     errors.RerankerError: (500, "server_error", "internal"),
 }
 _RETRY_MODEL_SECONDS = 5
+_CLOSE = {"Connection": "close"}  # what is left of the body is not worth reading
 
 
 def problem(error: Exception) -> Problem:
@@ -82,6 +124,8 @@ def _headers(error: errors.RerankerError) -> dict[str, str]:
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
     if isinstance(error, errors.ModelUnavailable | errors.MissingExtra):
         return {"Retry-After": str(_RETRY_MODEL_SECONDS)}
+    if isinstance(error, TooLarge | SlowBody):
+        return dict(_CLOSE)
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
     return {}

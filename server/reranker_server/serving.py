@@ -6,6 +6,7 @@ Parsing, ranking and writing run on threads; the event loop only moves bytes.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 import time
@@ -17,19 +18,24 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from reranker.embedding import EmbedRequest
-from reranker.errors import DeadlineExceeded, ModelUnavailable, RerankerError
+from reranker.errors import Cancelled, DeadlineExceeded, ModelUnavailable, RerankerError
 from reranker.types import Call, RerankRequest
-from reranker_server.admission import Admission
-from reranker_server.auth import Keys
+from reranker_server.admission import Admission, Memory
+from reranker_server.auth import Keys, check_allowed
 from reranker_server.bodies import parse_json, read_body, to_json
 from reranker_server.dialect import Ask, Asked, Dialect, Door, plain
-from reranker_server.errors import Problem, problem
+from reranker_server.errors import Problem, ShuttingDown, problem
+from reranker_server.estimate import tokens_of, tokens_used
+from reranker_server.observe import Record, record_of
+from reranker_server.quotas import open_quotas
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from reranker.engine import Reranker
+    from reranker_server.admission import Permit
     from reranker_server.dialect import Work
+    from reranker_server.keys import Caller
     from reranker_server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -42,6 +48,7 @@ class Turn:
 
     start: float
     dialect: Dialect
+    record: Record
 
 
 class Serving:
@@ -55,28 +62,51 @@ class Serving:
     def __init__(self, reranker: Reranker, settings: ServerSettings) -> None:
         self.reranker = reranker
         self.settings = settings
-        self.keys = Keys(settings.api_keys)
-        self.admission = Admission(settings.max_concurrent, settings.max_queue)
+        self.keys = Keys(settings.api_keys, settings.keys_file)
+        self.quotas = open_quotas(settings)
+        self.memory = Memory(int(settings.max_buffered_mb * 2**20))
+        self.admission = Admission(
+            settings.max_concurrent,
+            settings.max_queue,
+            settings.max_queue_tokens,
+            settings.max_queue_ms / 1e3,
+        )
         self.ready = threading.Event()
         self._intake = ThreadPoolExecutor(_INTAKE_THREADS, thread_name_prefix="intake")
         self._work = ThreadPoolExecutor(settings.max_concurrent, thread_name_prefix="request")
 
     async def answer(self, request: Request, door: Door) -> Response:
         """Answer one request; every error becomes its response, in the dialect's own shape."""
-        turn = Turn(time.monotonic(), door.dialect)
+        turn = Turn(time.monotonic(), door.dialect, record_of(request.scope))
         try:
-            self.keys.check(request.headers)
-            body = await read_body(request, int(self.settings.max_body_mb * 2**20))
-            loop = asyncio.get_running_loop()
-            asked = await loop.run_in_executor(self._intake, self._parse, request, body, door, turn)
-            if not self.ready.is_set():
-                raise ModelUnavailable("the models are being loaded; try again soon")
-            with self.admission.permit():
-                return await self._answer(request, asked)
+            caller = self.keys.check(request.headers)
+            turn.record.caller = caller.name
+            await self.quotas.count(caller)
+            with self.memory.room() as take:
+                asked = await self._read(request, door, turn, take)
+                for work in asked.work:
+                    check_allowed(caller, work, self.reranker)
+                if not self.ready.is_set():
+                    raise ModelUnavailable("the models are being loaded; try again soon")
+                return await self._answer(request, asked, caller, turn.record)
         except RerankerError as error:
             return respond(problem(error), error, turn.dialect)
         except Exception as error:  # the last line of defence: log all, tell nothing
             return respond(problem(error), error, turn.dialect)
+        finally:
+            turn.record.dialect = turn.dialect.name
+
+    async def _read(
+        self, request: Request, door: Door, turn: Turn, take: Callable[[int], None]
+    ) -> Asked:
+        limits = self.settings
+        body = await read_body(
+            request, int(limits.max_body_mb * 2**20), take, limits.body_timeout_ms / 1e3
+        )
+        loop = asyncio.get_running_loop()
+        asked = await loop.run_in_executor(self._intake, self._parse, request, body, door, turn)
+        turn.record.expect(asked.work)
+        return asked
 
     def _parse(self, request: Request, body: bytes, door: Door, turn: Turn) -> Asked:
         """Read the body; the turn learns its dialect as soon as it is known."""
@@ -102,26 +132,59 @@ class Serving:
 
         return call
 
-    async def _answer(self, request: Request, asked: Asked) -> Response:
-        """Rank on the pool; stop waiting at the deadline or when the caller hangs up."""
-        call = asked.call
-        loop = asyncio.get_running_loop()
-        work: asyncio.Future[Any] = loop.run_in_executor(self._work, self._run, asked)
-        gone: asyncio.Future[Any] = asyncio.ensure_future(_hung_up(request))
+    async def _answer(
+        self, request: Request, asked: Asked, caller: Caller, record: Record
+    ) -> Response:
+        """Wait for a turn, rank on the pool, charge; stop when nobody waits any more."""
+        call, tokens = asked.call, sum(tokens_of(work) for work in asked.work)
+        gone: asyncio.Future[None] = asyncio.ensure_future(_hung_up(request))
         try:
-            await asyncio.wait(
-                [work, gone], timeout=call.remaining(), return_when=asyncio.FIRST_COMPLETED
-            )
-            if work.done():
-                return Response(work.result(), media_type="application/json")
-            work.add_done_callback(_forget)
-            raise DeadlineExceeded("the deadline passed before the ranking was done")
+            async with self.quotas.charge(caller, tokens, call.remaining()) as charge:
+                with record.waiting():
+                    permit = await self.admission.enter(caller.name, tokens, call, gone)
+                work = self._begin(asked, record, permit)
+                either: list[asyncio.Future[Any]] = [work, gone]
+                await asyncio.wait(
+                    either, timeout=call.remaining(), return_when=asyncio.FIRST_COMPLETED
+                )
+                if not work.done():
+                    if gone.done():
+                        raise Cancelled("the caller hung up")
+                    raise DeadlineExceeded("the deadline passed before the ranking was done")
+                body, spent = work.result()
+                await charge.settle(spent)
+                return Response(body, media_type="application/json")
         finally:
+            record.gone = gone.done()
             call.cancelled.set()
             gone.cancel()
 
-    def _run(self, asked: Asked) -> bytes:
-        return to_json(asked.render([self._do(work) for work in asked.work]))
+    def _begin(
+        self, asked: Asked, record: Record, permit: Permit
+    ) -> asyncio.Future[tuple[bytes, int]]:
+        """Hand the work to the pool; its permit is given back when it ends, heeded or not."""
+
+        def end(work: asyncio.Future[tuple[bytes, int]]) -> None:
+            permit.release(done=not work.cancelled() and work.exception() is None)
+
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        try:
+            work = loop.run_in_executor(self._work, context.run, self._run, asked, record)
+        except RuntimeError as error:  # the pool is closed
+            permit.release(done=False)
+            raise ShuttingDown from error
+        work.add_done_callback(end)
+        return work
+
+    def _run(self, asked: Asked, record: Record) -> tuple[bytes, int]:
+        """Do the work; return the body and the tokens it took."""
+        with record.working():
+            outcomes = [self._do(work) for work in asked.work]
+            body = to_json(asked.render(outcomes))
+        record.note(outcomes)
+        record.device = getattr(getattr(self.reranker.models, "hardware", None), "device", "cpu")
+        return body, sum(map(tokens_used, outcomes))
 
     def _do(self, work: Work) -> Any:
         """Give one piece of work to the engine."""
@@ -136,6 +199,7 @@ class Serving:
         self.admission.close()
         self._intake.shutdown(wait=True)
         self._work.shutdown(wait=True)
+        self.quotas.close()
 
 
 async def _hung_up(request: Request) -> None:
@@ -144,21 +208,20 @@ async def _hung_up(request: Request) -> None:
         pass
 
 
-def _forget(work: asyncio.Future[bytes]) -> None:
-    """Take note of the outcome of work nobody waits for, so that it is not reported as lost."""
-    if not work.cancelled():
-        work.exception()
-
-
 def respond(
     trouble: Problem, cause: BaseException | None = None, dialect: Dialect | None = None
 ) -> Response:
     """Return an error's response and log what only the operator should read."""
-    if trouble.status >= 500:
+    if trouble.status >= 500 and not isinstance(cause, Cancelled):
         detail = cause.for_operator() if isinstance(cause, RerankerError) else ""
-        trace = cause if trouble.type == "server_error" else None
-        log.error(
-            "%d %s: %s", trouble.status, trouble.code, detail or trouble.message, exc_info=trace
+        ours = trouble.type == "server_error"  # the rest is a matter of load or configuration
+        log.log(
+            logging.ERROR if ours else logging.WARNING,
+            "%d %s: %s",
+            trouble.status,
+            trouble.code,
+            detail or trouble.message,
+            exc_info=cause if ours else None,
         )
     status, body = (dialect.refuse if dialect else plain)(trouble)
     return Response(to_json(body), status, trouble.headers, media_type="application/json")
