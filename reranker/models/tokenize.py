@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _CHARS_PER_TOKEN = 12  # a first guess at how much text fills the window
 # A cut text is read this much further, so that its end cannot matter: WordPiece makes one
 # unknown token of a word of more than 100 characters, but many of the part before a cut.
-_SLACK_TOKENS = 64
+_SLACK_TOKENS = 128
 _PROBE = ("first", "second")
 
 
