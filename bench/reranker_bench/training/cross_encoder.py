@@ -15,7 +15,6 @@ from reranker_bench.training.passages import TokenTable, inverse_document_freque
 from reranker_bench.training.prepare import Material, prepare
 from reranker_bench.training.state import new_state
 
-
 DEFAULT_MINUTES = 60.0
 
 
