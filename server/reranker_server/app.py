@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from reranker import registry
 from reranker.errors import RerankerError
-from reranker_server import v3
+from reranker_server import routes, v3
 from reranker_server.dialect import Door
 from reranker_server.errors import http_problem, problem
 from reranker_server.schemas import ErrorAnswer, RerankAnswer, RerankBody
@@ -77,6 +77,7 @@ def create_app(
     )
     app.state.serving = serving
     _add_routes(app, serving)
+    routes.add(app, serving)
     _add_error_handlers(app)
     watch(app, serving)
     return app
@@ -139,7 +140,8 @@ def _add_routes(app: FastAPI, serving: Serving) -> None:
     @app.get("/readyz", summary="Will a request be served?")
     async def readyz() -> Response:
         states: dict[str, str] = getattr(serving.reranker.models, "states", dict)()
-        ready = serving.ready.is_set() and "restarting" not in states.values()
+        up = serving.ready.is_set() and serving.admission.open
+        ready = up and "restarting" not in states.values()
         body = {"status": "ready" if ready else "not ready", "models": states}
         return JSONResponse(body, 200 if ready else 503, None if ready else {"Retry-After": "1"})
 

@@ -69,11 +69,19 @@ class Dialect:
         name: for metrics and logs.
         parse: reads a body; raises InvalidRequest, UnknownModel or TooLarge.
         refuse: an error's status and body.
+        claims: whether a body on a route that several dialects share is in this one.
+        body: the type of what it takes, for the OpenAPI document; so are the next two.
+        answer: the type of what it gives.
+        error: the type of the body of an error, where it is not the usual one.
     """
 
     name: str
     parse: Callable[[Ask], Asked]
     refuse: Callable[[Problem], tuple[int, Any]] = plain
+    claims: Callable[[Ask], bool] | None = None
+    body: Any = None
+    answer: Any = None
+    error: Any = None
 
 
 @dataclass(frozen=True, slots=True)
