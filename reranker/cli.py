@@ -167,6 +167,13 @@ def _mount_bench() -> None:
     register(app)
 
 
+def _mount_keys() -> None:
+    """Add the commands of the keys file."""
+    from reranker_server.keys_cli import register
+
+    register(app)
+
+
 def _read_documents(path: Path | None) -> list[str | dict[str, Any]]:
     if path is None and sys.stdin.isatty():
         raise InvalidRequest("name a file of documents, or pipe them in, one a line")
@@ -225,6 +232,8 @@ def _log(level: str) -> None:
     for name in ("faiss", "httpx", "huggingface_hub", "sentence_transformers", "transformers"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
+
+_mount_keys()
 
 if __name__ == "__main__":
     main()

@@ -5,19 +5,25 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from reranker.engine import Reranker
 from reranker.errors import RerankerError, SettingsError
+from reranker_server import logs
 from reranker_server.app import create_app
+from reranker_server.connections import allow_many_files, hurried
 
 if TYPE_CHECKING:
     from reranker.settings import Settings
+    from reranker_server.serving import Serving
     from reranker_server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
+_LOOK_SECONDS = 0.5  # how often a second signal is looked for
+_LAST_SECONDS = 5  # for answers that are on the way out
 
 
 def serve(engine: Settings, server: ServerSettings) -> None:
@@ -27,6 +33,8 @@ def serve(engine: Settings, server: ServerSettings) -> None:
         SettingsError: the address is in use or not this machine's.
         RerankerError: a model named in the settings could not be loaded.
     """
+    logs.configure(server.log_format)
+    allow_many_files()
     listening = _listen(server.host, server.port)
     warn_if_open(server)
     failures: list[RerankerError] = []
@@ -36,14 +44,18 @@ def serve(engine: Settings, server: ServerSettings) -> None:
         running.should_exit = True
 
     reranker = Reranker(engine, load_patience=server.load_patience_ms / 1e3)
-    running = uvicorn.Server(
+    app = create_app(reranker, server, on_failed_start=stop)
+    running = Draining(
+        app.state.serving,
         uvicorn.Config(
-            create_app(reranker, server, on_failed_start=stop),
+            app,
+            http=hurried(server.header_timeout_ms / 1e3),
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=max(1, server.shutdown_ms // 1000),
-        )
+            timeout_graceful_shutdown=_LAST_SECONDS,
+        ),
     )
     host, port = listening.getsockname()[:2]
     log.info("listening on http://%s:%d, docs at /docs", host, port)
@@ -53,12 +65,34 @@ def serve(engine: Settings, server: ServerSettings) -> None:
         raise failures[0]
 
 
+class Draining(uvicorn.Server):
+    """Finishes what it has begun before it stops listening; newcomers are told 503 meanwhile.
+
+    A second signal ends the wait.
+    """
+
+    def __init__(self, serving: Serving, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._serving = serving
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then stop."""
+        admission = self._serving.admission
+        admission.close()
+        log.info("shutting down: %d requests inside", admission.held)
+        end = time.monotonic() + self._serving.settings.shutdown_ms / 1e3
+        while time.monotonic() < end and not self.force_exit:
+            if await admission.drained(_LOOK_SECONDS):
+                break
+        await super().shutdown(sockets)
+
+
 def warn_if_open(server: ServerSettings) -> None:
     """Warn when anyone who reaches the machine may call."""
-    if not server.api_keys and not _is_loopback(server.host):
+    if not (server.api_keys or server.keys_file) and not _is_loopback(server.host):
         log.warning(
             "no API keys are set and %s is reachable from other machines: anyone may call; "
-            "set api_keys or listen on 127.0.0.1",
+            "set api_keys or keys_file, or listen on 127.0.0.1",
             server.host,
         )
 
