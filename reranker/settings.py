@@ -88,21 +88,21 @@ class Config:
 
     def where(self, table: str, key: str = "") -> str:
         """Return "file:line: table.key" of a key, or of its table."""
-        line, inside = 1, False
+        line, inside = 0, False
         for number, content in enumerate(self.text.splitlines(), 1):
             header = re.match(r"\s*\[+([^\]]*)", content)
             if header:
                 inside = re.split(r"[.\s]", header[1].strip())[0].strip("\"'") == table
             if not inside:
                 continue
-            line = number if line == 1 else line
+            line = line or number
             if key and re.search(rf"""^[\s"']*{re.escape(key)}["']?\s*[.=]""", content):
                 line = number
                 break
             if key and header and key in header[1]:
                 line = number
                 break
-        return f"{self.path}:{line}: {'.'.join(filter(None, (table, key)))}"
+        return f"{self.path}:{line or 1}: {'.'.join(filter(None, (table, key)))}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.utils import enable_progress_bars
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+from transformers.utils.logging import disable_progress_bar
 
 from reranker.errors import ModelUnavailable
 from reranker.models.bi_encoder import Heads, SentenceBiEncoder
@@ -22,6 +24,10 @@ from reranker.models.sources import Source, sha256_of
 
 # Raised for a file that is not what its name says: cut short, of other shapes, no tensors.
 _BROKEN = (SafetensorError, OSError, ValueError, KeyError, RuntimeError, EOFError)
+
+# No bar for reading weights, which is quick; downloads keep theirs.
+disable_progress_bar()
+enable_progress_bars()
 
 
 def load_bi_encoder(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ def create_app(
     )
     app.state.serving = serving
     _add_routes(app, serving)
-    routes.add(app, serving)
+    _describe(app, routes.add(app, serving))
     _add_error_handlers(app)
     watch(app, serving)
     return app
@@ -90,9 +90,10 @@ def _preload(serving: Serving, on_failure: Callable[[RerankerError], None] | Non
         if serving.settings.preload is None:
             _rehearse(serving.reranker)
     except RerankerError as error:
-        log.error("cannot start: %s", error.for_operator())
-        if on_failure is not None:
-            on_failure(error)
+        if on_failure is None:
+            log.error("cannot start: %s", error.for_operator())
+        else:
+            on_failure(error)  # who stops the server also says why
         return
     serving.ready.set()
     log.info("ready")
@@ -145,17 +146,16 @@ def _add_routes(app: FastAPI, serving: Serving) -> None:
         body = {"status": "ready" if ready else "not ready", "models": states}
         return JSONResponse(body, 200 if ready else 503, None if ready else {"Retry-After": "1"})
 
-    _describe_body(app)
 
-
-def _describe_body(app: FastAPI) -> None:
-    """Add the request's schema to the OpenAPI document: the endpoint reads its body itself."""
+def _describe(app: FastAPI, schemas: Mapping[str, Any]) -> None:
+    """Add schemas of bodies to the OpenAPI document: the endpoints read them themselves."""
     generate = app.openapi
+    own = RerankBody.model_json_schema(ref_template="#/components/schemas/{model}")
 
     def openapi() -> dict[str, Any]:
         made = generate()
-        schema = RerankBody.model_json_schema(ref_template="#/components/schemas/{model}")
-        made["components"]["schemas"].setdefault("RerankBody", schema)
+        for name, schema in {**schemas, "RerankBody": own}.items():
+            made["components"]["schemas"].setdefault(name, schema)
         return made
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -124,7 +124,7 @@ def _rounded(value: Any) -> Any:
 
 
 def same(shown: Any, real: Any, tolerance: float = 0.01) -> bool:
-    """Whether two outputs agree, numbers within a tolerance, leaving out what changes by the run."""
+    """Whether two outputs agree: numbers within a tolerance, what changes by the run left out."""
     if isinstance(shown, dict) and isinstance(real, dict):
         return shown.keys() == real.keys() and all(
             key in VOLATILE or same(part, real[key]) for key, part in shown.items()
