@@ -98,6 +98,10 @@ class Reranker:
             raise InvalidRequest(
                 "documents is a list of documents, not one string", param="documents"
             )
+        if isinstance(rank_fields, str):
+            raise InvalidRequest(
+                "rank_fields is a list of names, not one string", param="rank_fields"
+            )
         if "cross-encoder" in registry.get(method).roles:
             model_cross = model_cross or self.settings.model_cross
         deadline = None if timeout is None else time.monotonic() + timeout

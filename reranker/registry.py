@@ -72,10 +72,10 @@ def register(
     def add(build: Builder) -> Builder:
         with _lock:
             other = _registered.get(name)
-            if other is not None and other.build.__module__ != build.__module__:
+            taken = {_place(other.build)} if other else _claims(name, build.__module__)
+            for place in taken - {_place(build)}:
                 raise ValueError(
-                    f"method {name!r} is registered twice: "
-                    f"by {other.build.__module__} and by {build.__module__}"
+                    f"method {name!r} is registered twice: by {place} and by {_place(build)}"
                 )
             _registered[name] = Method(name, build, roles, two_stage)
         return build
@@ -85,7 +85,9 @@ def register(
 
 def names() -> tuple[str, ...]:
     """Return the names of all methods, installed or registered, without importing any."""
-    return tuple(sorted({*_registered, *_installed()}))
+    with _lock:
+        registered = set(_registered)
+    return tuple(sorted(registered | set(_installed())))
 
 
 def get(name: str) -> Method:
@@ -95,20 +97,33 @@ def get(name: str) -> Method:
         UnknownMethod: there is none; the message lists the known ones.
         ValueError: two installed packages claim the name.
     """
-    with _lock:
-        if name not in _registered:
-            entries = _installed().get(name)
-            if entries is None:
-                raise _unknown(name)
-            if len(entries) > 1:
-                claims = ", ".join(sorted(entry.value for entry in entries))
-                raise ValueError(f"method {name!r} is claimed by several packages: {claims}")
-            entries[0].load()
-            if name not in _registered:
-                raise ValueError(
-                    f"{entries[0].value} is installed as {name!r} but does not register it"
-                )
-        return _registered[name]
+    method = _registered.get(name)
+    if method is not None:
+        return method
+    entries = _installed().get(name)
+    if entries is None:
+        raise _unknown(name)
+    if len(entries) > 1:
+        claims = ", ".join(sorted(entry.value for entry in entries))
+        raise ValueError(f"method {name!r} is claimed by several packages: {claims}")
+    # No lock is held here: the module's own `register` takes it, on a thread that may be
+    # importing the module already, and imports have locks of their own.
+    entries[0].load()
+    if name not in _registered:
+        raise ValueError(f"{entries[0].value} is installed as {name!r} but does not register it")
+    return _registered[name]
+
+
+def _place(build: Builder) -> str:
+    """Return where a builder is defined; a reload of its module does not move it."""
+    return f"{build.__module__}.{getattr(build, '__qualname__', '')}"
+
+
+def _claims(name: str, module: str) -> set[str]:
+    """Return modules of other packages that are installed as a method of that name."""
+    package = module.partition(".")[0]
+    modules = {entry.module for entry in _installed().get(name, [])}
+    return {each for each in modules if each.partition(".")[0] != package}
 
 
 def _unknown(name: str) -> UnknownMethod:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 import unicodedata
@@ -66,7 +67,12 @@ def _field_text(value: object) -> str:
         return value
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ", ".join(value)
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    try:
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    except (TypeError, ValueError, RecursionError) as error:  # keys of mixed types, a cycle
+        raise InvalidRequest(
+            "a document has a field that cannot be written as text", param="documents"
+        ) from error
 
 
 def clean(text: str) -> str:
@@ -79,9 +85,14 @@ def clean(text: str) -> str:
     return text
 
 
+# Separators, control and format characters. Private and unassigned code points are not among
+# them: they may be icons, or characters newer than Python's tables.
+_INVISIBLE = {"Zs", "Zl", "Zp", "Cc", "Cf"}
+
+
 def is_blank(text: str) -> bool:
     """Whether the text has only separators, control and format characters."""
-    return all(unicodedata.category(char)[0] in "ZC" for char in text)
+    return all(unicodedata.category(char) in _INVISIBLE for char in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +156,10 @@ class RerankRequest:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidRequest(f"{name} must be at least 1", param=name)
+        if self.call.batch_size is not None and self.call.batch_size < 1:
+            raise InvalidRequest("batch_size must be at least 1", param="batch_size")
+        if self.score_threshold is not None and math.isnan(self.score_threshold):
+            raise InvalidRequest("score_threshold must be a number", param="score_threshold")
 
 
 @dataclass(frozen=True, slots=True)
