@@ -6,6 +6,8 @@ import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import TypedDict
+
 from reranker import registry
 from reranker.errors import UnknownModel
 
@@ -16,6 +18,61 @@ if TYPE_CHECKING:
     from reranker_server.settings import ServerSettings
 
 _SINCE = int(time.time())
+
+
+class Running(TypedDict):
+    """Where and how a model runs; nulls for what only a loaded model knows."""
+
+    state: str
+    device: str | None
+    dtype: str | None
+    backend: str | None
+    window: int | None
+    max_model_len: int | None
+    max_batch_tokens: int | None
+    dimensions: int | None
+
+
+class Model(Running):
+    """A model that requests may name; `roles` tells which weights serve it as what."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str
+    model_type: str
+    roles: dict[str, str]
+    aliases: list[str]
+    license: str
+    languages: list[str]
+    limits: dict[str, float]
+
+
+class Models(TypedDict):
+    """All of them."""
+
+    object: str
+    data: list[Model]
+
+
+class Info(TypedDict):
+    """The default model in the words of TEI's `GET /info`."""
+
+    model_id: str
+    model_sha: str | None
+    model_dtype: str | None
+    served_model_name: str
+    model_type: dict[str, Any]
+    max_concurrent_requests: int
+    max_input_length: int | None
+    max_batch_tokens: int | None
+    max_batch_requests: int | None
+    max_client_batch_size: int
+    auto_truncate: bool
+    tokenization_workers: int
+    version: str
+    sha: str | None
+    docker_label: str | None
 
 
 class Listing:
@@ -34,12 +91,12 @@ class Listing:
     def _catalog(self) -> Catalog | None:
         return getattr(self._reranker.models, "catalog", None)
 
-    def all(self) -> dict[str, Any]:
+    def all(self) -> Models:
         """Return all models, as `GET /v1/models` lists them."""
         names = dict.fromkeys(name for name, _ in self._cards())
         return {"object": "list", "data": [self.one(name) for name in names]}
 
-    def one(self, name: str) -> dict[str, Any]:
+    def one(self, name: str) -> Model:
         """Return one model by its id or an alias.
 
         Raises:
@@ -65,7 +122,7 @@ class Listing:
             },
         }
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> Info:
         """Return what TEI's `GET /info` tells."""
         own = self._reranker.settings
         running = self._running(self._find(own.model_cross))
@@ -93,7 +150,11 @@ class Listing:
     def meta(self) -> dict[str, Any]:
         """Return what Weaviate's `GET /meta` tells."""
         own = self._reranker.settings
-        return {"model_id": own.model_cross, "bi_encoder": own.model, "methods": registry.names()}
+        return {
+            "model_id": own.model_cross,
+            "bi_encoder": own.model,
+            "methods": list(registry.names()),
+        }
 
     def _cards(self) -> tuple[tuple[str, ModelCard], ...]:
         if self._catalog is not None:
@@ -115,8 +176,7 @@ class Listing:
             raise UnknownModel(f"unknown model {name!r}", param="model")
         return found
 
-    def _running(self, cards: list[ModelCard]) -> dict[str, Any]:
-        """Return where and how a model runs; nulls for what only a loaded model knows."""
+    def _running(self, cards: list[ModelCard]) -> Running:
         models = self._reranker.models
         loaded: dict[tuple[Role, str], Any] = {}
         for each in getattr(models, "loaded", tuple)():

@@ -24,9 +24,9 @@ from reranker_server.dialects import (
     tei,
 )
 from reranker_server.errors import problem
-from reranker_server.listing import Listing
+from reranker_server.listing import Info, Listing, Model, Models
 from reranker_server.llms import TEXT
-from reranker_server.openapi import describe
+from reranker_server.openapi import Schemas, parameters
 from reranker_server.serving import respond
 
 if TYPE_CHECKING:
@@ -65,17 +65,21 @@ POSTS: tuple[tuple[Door, tuple[str, ...]], ...] = (
 )
 
 
-def add(app: FastAPI, serving: Serving) -> None:
-    """Add all routes but those of v3."""
+def add(app: FastAPI, serving: Serving) -> dict[str, Any]:
+    """Add all routes but those of v3; return the schemas that their descriptions refer to."""
+    schemas = Schemas()
     for door, paths in POSTS:
         for path in paths:
-            app.add_api_route(path, _post(serving, door), methods=["POST"], **describe(door, path))
-    _add_listing(app, serving)
+            described = schemas.describe(door, path)
+            app.add_api_route(path, _post(serving, door), methods=["POST"], **described)
+    _add_listing(app, serving, schemas)
     _add_health(app, serving)
 
     @app.get("/llms.txt", summary="What this server is, for language models", tags=["about"])
     async def llms() -> Response:
         return Response(TEXT, media_type="text/plain; charset=utf-8")
+
+    return schemas.components
 
 
 def _post(serving: Serving, door: Door) -> Callable[[Request], Awaitable[Response]]:
@@ -85,33 +89,46 @@ def _post(serving: Serving, door: Door) -> Callable[[Request], Awaitable[Respons
     return answer
 
 
-def _add_listing(app: FastAPI, serving: Serving) -> None:
+def _add_listing(app: FastAPI, serving: Serving, schemas: Schemas) -> None:
     listing = Listing(serving.reranker, serving.settings)
 
-    for prefix in ("", "/v1"):
+    async def models(request: Request) -> Response:
+        return await _show(serving, request, listing.all)
 
-        @app.get(f"{prefix}/models", summary="The models that requests may name", tags=["models"])
-        async def models(request: Request) -> Response:
-            return await _show(serving, request, listing.all)
+    async def model(request: Request) -> Response:
+        name = request.path_params["model"]
+        return await _show(serving, request, lambda: listing.one(name))
 
-        @app.get(f"{prefix}/models/{{model:path}}", summary="One model", tags=["models"])
-        async def model(request: Request) -> Response:
-            name = request.path_params["model"]
-            return await _show(serving, request, lambda: listing.one(name))
-
-    @app.get("/info", summary="The default model, as TEI tells it", tags=["models"])
     async def info(request: Request) -> Response:
         return await _show(serving, request, listing.info, tei.DIALECT)
 
-    @app.get("/meta", summary="The default models, as Weaviate asks for them", tags=["models"])
     async def meta(request: Request) -> Response:
         return await _show(serving, request, listing.meta)
+
+    for path, show, kind, summary in (
+        ("/models", models, Models, "The models that requests may name"),
+        ("/v1/models", models, Models, "The models that requests may name"),
+        ("/models/{model:path}", model, Model, "One model"),
+        ("/v1/models/{model:path}", model, Model, "One model"),
+        ("/info", info, Info, "The default model, as TEI tells it"),
+        ("/meta", meta, dict[str, Any], "The default models, as Weaviate asks for them"),
+    ):
+        name = "WeaviateMeta" if path == "/meta" else kind.__name__
+        extra = {"parameters": parameters(path)}
+        app.add_api_route(
+            path,
+            show,
+            summary=summary,
+            tags=["models"],
+            responses=schemas.shows(kind, name),
+            openapi_extra=extra,
+        )
 
 
 async def _show(
     serving: Serving,
     request: Request,
-    make: Callable[[], dict[str, Any]],
+    make: Callable[[], Any],
     dialect: Dialect = cohere.DIALECT,
 ) -> Response:
     """Answer a question about the server; it needs a key like any other."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Required
 
 from typing_extensions import TypedDict
 
@@ -30,8 +30,8 @@ _FAILED = 3043
 class Body(cohere.Extensions, total=False):
     """A request in Cloudflare's shape."""
 
-    query: str
-    contexts: list[dict[str, Any]]
+    query: Required[str]
+    contexts: Required[list[dict[str, Any]]]
     top_k: int | None
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Any, NotRequired
+from typing import Any, NotRequired, Required
 
 from typing_extensions import TypedDict
 
@@ -32,8 +32,8 @@ class Body(Extensions, total=False):
     """A request in Cohere's shape."""
 
     model: str
-    query: str | dict[str, Any]
-    documents: list[str | dict[str, Any]]
+    query: Required[str | dict[str, Any]]
+    documents: Required[list[str | dict[str, Any]]]
     top_n: int | None
     rank_fields: list[str]
     return_documents: bool | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, Required
 
 from typing_extensions import TypedDict
 
@@ -18,7 +18,7 @@ class Body(cohere.Extensions, total=False):
     """A request in DashScope's shape; `parameters` has top_n and return_documents."""
 
     model: str
-    input: dict[str, Any]
+    input: Required[dict[str, Any]]
     parameters: dict[str, Any]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Required
 
 import numpy as np
 from typing_extensions import TypedDict
@@ -32,7 +32,7 @@ class Body(TypedDict, total=False):
     """A request in OpenAI's shape; `input_type` "query" is an extension, as Voyage has it."""
 
     model: str
-    input: str | list[str] | list[int] | list[list[int]]
+    input: Required[str | list[str] | list[int] | list[list[int]]]
     encoding_format: Literal["float", "base64"] | None
     dimensions: int | None
     input_type: str | None
@@ -59,7 +59,7 @@ class Answer(TypedDict):
 class EmbedBody(TypedDict, total=False):
     """A request in the shape of TEI's /embed; vectors always have unit length."""
 
-    inputs: str | list[str] | list[int] | list[list[int]]
+    inputs: Required[str | list[str] | list[int] | list[list[int]]]
     truncate: bool | None
     prompt_name: str | None
     dimensions: int | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import Any, NotRequired, Required
 
 from typing_extensions import TypedDict
 
@@ -16,8 +16,8 @@ class Body(cohere.Extensions, total=False):
     """A request in Mixedbread's shape."""
 
     model: str
-    query: str
-    input: list[str | dict[str, Any]]
+    query: Required[str]
+    input: Required[list[str | dict[str, Any]]]
     rank_fields: list[str] | None
     top_k: int | None
     return_input: bool

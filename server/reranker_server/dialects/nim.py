@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Required
 
 from typing_extensions import TypedDict
 
@@ -16,8 +16,8 @@ class Body(Extensions, total=False):
     """A request in NIM's shape."""
 
     model: str
-    query: dict[str, Any]
-    passages: list[dict[str, Any]]
+    query: Required[dict[str, Any]]
+    passages: Required[list[dict[str, Any]]]
     truncate: str
 
 

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Required
 
 from typing_extensions import TypedDict
 
@@ -57,8 +57,8 @@ class ScoreAnswer(TypedDict):
 class InferenceBody(cohere.Extensions, total=False):
     """A request in DeepInfra's shape: one query for all documents, or one for each."""
 
-    queries: list[str]
-    documents: list[str]
+    queries: Required[list[str]]
+    documents: Required[list[str]]
 
 
 class InferenceAnswer(TypedDict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import Any, NotRequired, Required
 
 from typing_extensions import TypedDict
 
@@ -29,8 +29,8 @@ class Body(cohere.Extensions, total=False):
     """A request in Pinecone's shape."""
 
     model: str
-    query: str
-    documents: list[dict[str, Any]]
+    query: Required[str]
+    documents: Required[list[dict[str, Any]]]
     rank_fields: list[str]
     top_n: int | None
     return_documents: bool

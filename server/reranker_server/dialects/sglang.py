@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import Any, NotRequired, Required
 
 from typing_extensions import TypedDict
 
@@ -15,8 +15,8 @@ from reranker_server.dialects.ranking import Reading, as_text, ranks
 class Body(Extensions, total=False):
     """A request in SGLang's shape."""
 
-    query: str
-    documents: list[str]
+    query: Required[str]
+    documents: Required[list[str]]
     instruct: str | None
     top_n: int | None
     return_documents: bool

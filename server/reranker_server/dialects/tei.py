@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import Any, NotRequired, Required
 
 from typing_extensions import TypedDict
 
@@ -26,8 +26,8 @@ _REFUSALS = {
 class Body(Extensions, total=False):
     """A request in TEI's shape; `top_n` is honoured, though TEI itself has none."""
 
-    query: str
-    texts: list[str]
+    query: Required[str]
+    texts: Required[list[str]]
     truncate: bool | None
     truncation_direction: str
     raw_scores: bool

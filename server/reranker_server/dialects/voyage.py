@@ -6,7 +6,7 @@ repeats the order for clients that look there.
 
 from __future__ import annotations
 
-from typing import NotRequired
+from typing import NotRequired, Required
 
 from typing_extensions import TypedDict
 
@@ -20,8 +20,8 @@ class Body(cohere.Extensions, total=False):
     """A request in Voyage's shape."""
 
     model: str
-    query: str
-    documents: list[str]
+    query: Required[str]
+    documents: Required[list[str]]
     top_k: int | None
     return_documents: bool
     truncation: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Required
 
 from typing_extensions import TypedDict
 
@@ -16,9 +16,9 @@ from reranker_server.errors import Problem
 class Body(Extensions, total=False):
     """A request in Weaviate's shape; it comes without a Content-Type."""
 
-    query: str
-    documents: list[str]
-    property: str
+    query: Required[str]
+    documents: Required[list[str]]
+    property: Required[str]
 
 
 class Score(TypedDict):
