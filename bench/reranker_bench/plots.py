@@ -93,13 +93,14 @@ def gains(
     """
     methods = list(next(iter(panels.values())))
     with _style():
-        figure, grid = _subplots(len(panels), len(methods), width=3.1, height=2.1)
+        figure, grid = _subplots(len(panels), len(methods), 10.4 / len(methods), height=2.2)
         for row, (name, columns) in zip(grid, panels.items(), strict=True):
+            reach = max(float(np.abs(values).max()) for values in columns.values())
             for axis, (method, values) in zip(row, columns.items(), strict=True):
-                _gain_panel(axis, values, colours[method])
-                if row is grid[0]:
-                    axis.set_title(f"{method} over {baseline}", color=colours[method])
+                _gain_panel(axis, values, colours[method], reach=max(reach, 0.1))
             row[0].set_ylabel(f"{name}\ngain in nDCG@10")
+        for axis, method in zip(grid[0], methods, strict=True):
+            axis.set_title(f"{method} over {baseline}", color=colours[method])
         for axis in grid[-1]:
             axis.set_xlabel("queries, best gain first")
         return _svg(figure), figure
@@ -145,6 +146,7 @@ def _front_panel(
     axis.set_xscale("log")
     axis.set_xlabel("milliseconds a query (log)")
     axis.margins(x=0.22, y=0.14)
+    axis.locator_params(axis="y", nbins=6)
     axis.grid(color=_GRID)
     _plain_ticks(axis)
 
@@ -158,14 +160,13 @@ def _plain_ticks(axis: Axes) -> None:
     axis.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _gain_panel(axis: Axes, values: NDArray[np.float64], colour: str) -> None:
+def _gain_panel(axis: Axes, values: NDArray[np.float64], colour: str, reach: float) -> None:
     ordered = np.sort(values)[::-1]
     shades = np.where(ordered >= 0, colour, "#b8c2ce")
     axis.bar(np.arange(len(ordered)), ordered, width=1.0, color=shades)
     axis.axhline(0, color=_INK, linewidth=0.8)
     axis.axhline(float(values.mean()), color=colour, linewidth=1.2, linestyle="--")
-    axis.set_ylim(-1.05, 1.05)
-    axis.set_yticks([-1, -0.5, 0, 0.5, 1])
+    axis.set_ylim(-1.1 * reach, 1.1 * reach)
     axis.set_xlim(-0.5, max(len(ordered) - 0.5, 0.5))
     axis.grid(axis="y", color=_GRID)
     axis.set_axisbelow(True)

@@ -95,7 +95,7 @@ class Store:
         self.records: dict[Task, Record] = {}
         self.timings: dict[tuple[Task, str], Timing] = {}
         for row in _rows(folder / RECORDS):
-            self._keep(Record(**{**row, **_tuples(row)}))
+            self._keep(record_of(row))
         for row in _rows(folder / TIMINGS):
             self._keep(Timing(**row))
 
@@ -121,7 +121,10 @@ class Store:
         Raises:
             PlanError: the folder's rankings were made with other weights.
         """
-        if self.records and self.models and self.models != models:
+        noted = self.models
+        if noted == models:
+            return
+        if self.records and noted:
             raise PlanError(
                 f"{self.folder} was begun with other weights (see {MODELS}); name another --output"
             )
@@ -186,8 +189,10 @@ def _write_json(path: Path, value: Mapping[str, object]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def _tuples(row: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    return {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
+def record_of(row: Mapping[str, Any]) -> Record:
+    """Return the record that a row of JSON holds."""
+    lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
+    return Record(**{**row, **lists})
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@
     comparisons   [{"dataset", "method", "baseline", "measure", "difference", "low", "high",
                   "p", "p_holm", "wins", "ties", "losses"}], difference = method - baseline
     advice        data set -> sentences
+    notes         sentences on what the settings make of the methods
     failures      [{"dataset", "query", "method", "error"}]
     warnings      sentences
 
@@ -36,6 +37,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reranker import registry
 from reranker_bench import environment, results, significance
 from reranker_bench.advice import advise
 from reranker_bench.latency import by_state
@@ -117,6 +119,7 @@ def build(
         "mean": mean,
         "comparisons": [_comparison(each) for each in compared],
         "advice": _advice(datasets, mean, compared, timings),
+        "notes": _notes(plan, collections),
         "failures": failures,
         "warnings": _warnings(evaluated, store),
     }
@@ -211,6 +214,20 @@ def _advice(
     return advice
 
 
+def _notes(plan: Plan, collections: Sequence[Collection]) -> list[str]:
+    """Say where stage 1 keeps the whole pool, so that a cascade saves nothing."""
+    deepest = max((len(pool) for each in collections for pool in each.pools.values()), default=0)
+    cascades = [m for m in plan.methods if registry.get(m).two_stage]
+    if not cascades or deepest > plan.stage1_top_k:
+        return []
+    named = " and ".join(f"`{method}`" for method in cascades)
+    return [
+        f"No query has more than {deepest} candidates and stage 1 of {named} keeps "
+        f"{plan.stage1_top_k}, so it drops nothing and saves nothing. "
+        f"`--stage1-top-k {max(1, deepest // 4)}` shows what the cascade is for."
+    ]
+
+
 def _failures(store: Store, methods: Sequence[str]) -> list[dict[str, object]]:
     return [
         {"dataset": r.dataset, "query": r.query, "method": r.method, "error": r.error}
@@ -223,9 +240,8 @@ def _warnings(outcomes: Sequence[Outcome], store: Store) -> list[str]:
     found = dict.fromkeys(text for r in store.records.values() for text in r.warnings)
     for outcome in outcomes:
         if missed := outcome.collection.missed:
-            found[
-                f"{outcome.collection.name}: {len(missed)} queries have no candidates and count 0"
-            ] = None
+            some = "1 query has" if len(missed) == 1 else f"{len(missed)} queries have"
+            found[f"{outcome.collection.name}: {some} no candidates and counts 0"] = None
     return list(found)
 
 

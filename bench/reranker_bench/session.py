@@ -128,7 +128,8 @@ def run(
         if options.ray_workers:
             from reranker_bench.ray_path import rank_with_ray
 
-            rank_with_ray(comparison, collections, settings, options)
+            own = settings.model_copy(update={"cache_mb": options.cache_mb})
+            rank_with_ray(comparison, collections, own, options.ray_workers)
         comparison.run()
     except KeyboardInterrupt:
         return _write(options, plan, collections, store), True
