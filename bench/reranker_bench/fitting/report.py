@@ -1,0 +1,98 @@
+"""The tables that the fitting command prints."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit
+
+from reranker.fusion import reciprocal_rank_fusion
+from reranker_bench import quality
+from reranker_bench.fitting import ladder
+from reranker_bench.fitting.weights import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from reranker.fusion import WeightedSum
+    from reranker_bench.fitting.features import Table
+
+    Say = Callable[[str], None]
+
+RANKED = ("cosine", "attention", "cross_encoder")
+EDGES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def show(
+    say: Say,
+    title: str,
+    training: Sequence[Table],
+    reported: Sequence[Table],
+    rungs: Sequence[tuple[str, ...]],
+    pull: float,
+) -> None:
+    """Print nDCG@10 of every rung: each training collection left out in turn, then the reported.
+
+    The last column has the weights fitted on all training collections.
+    """
+    say(f"\n## {title}: nDCG@10, pull {pull}")
+    names = [table.sample.name for table in (*training, *reported)]
+    header = [*names[: len(training)], "mean", *names[len(training) :], "mean", "weights"]
+    say("| terms | " + " | ".join(header) + " |")
+    say("|---" * (len(header) + 1) + "|")
+    for rung in rungs:
+        inside = [quality.mean(values) for values in ladder.left_out(training, rung, pull).values()]
+        fusion = fit(training, rung, pull)
+        outside = [quality.mean(ladder.apply(fusion, table)) for table in reported]
+        _row(say, " + ".join(rung), inside, outside, fusion)
+    known = reported[0].values if reported else training[0].values
+    ranked = tuple(name for name in RANKED if name in known)
+    inside, outside = _rrf(training, ranked), _rrf(reported, ranked)
+    _row(say, f"RRF of {' + '.join(ranked)}", inside, outside)
+
+
+def _row(
+    say: Say,
+    name: str,
+    inside: list[float],
+    outside: list[float],
+    fusion: WeightedSum | None = None,
+) -> None:
+    cells = [f"{value:.3f}" for value in (*inside, np.mean(inside), *outside, np.mean(outside))]
+    weights = "" if fusion is None else " ".join(f"{t.weight:.2f}" for t in fusion.terms.values())
+    say("| " + " | ".join([name, *cells, weights]) + " |")
+
+
+def _rrf(tables: Sequence[Table], names: Sequence[str]) -> list[float]:
+    means = []
+    for table in tables:
+        pairs = zip(table.offsets[:-1], table.offsets[1:], strict=True)
+        fused = [
+            reciprocal_rank_fusion([table.values[name][a:b] for name in names]) for a, b in pairs
+        ]
+        means.append(quality.mean(ladder.gains(table, np.concatenate(fused))))
+    return means
+
+
+def reliability(
+    say: Say, fusion: WeightedSum, training: Sequence[Table], reported: Sequence[Table]
+) -> None:
+    """Print how often a candidate with a score in each band is relevant."""
+    say("\n| score | " + " | ".join(["fitted on", *(t.sample.name for t in reported)]) + " |")
+    say("|---" * (len(reported) + 2) + "|")
+    groups = [list(training), *([table] for table in reported)]
+    pairs = [
+        (
+            np.concatenate([expit(fusion.logits(table.values)) for table in group]),
+            np.concatenate([table.relevant > 0 for table in group]),
+        )
+        for group in groups
+    ]
+    for low, high in pairwise(EDGES):
+        cells = []
+        for scores, relevant in pairs:
+            inside = (scores >= low) & (scores < high)
+            cells.append(f"{relevant[inside].mean():.2f} of {inside.sum()}" if inside.any() else "")
+        say(f"| {low:.2f} to {high:.2f} | " + " | ".join(cells) + " |")

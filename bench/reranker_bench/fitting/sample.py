@@ -1,0 +1,69 @@
+"""Queries for fitting and reporting, each with its frozen pool."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reranker_bench.pools import spaced
+from reranker_bench.training.recipe import DEV_PERCENT
+
+if TYPE_CHECKING:
+    from reranker_bench.datasets import RetrievalSet
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Queries drawn from one collection.
+
+    Attributes:
+        name: the collection's name.
+        queries: query id to text.
+        pools: query id to the ids of the documents to rank.
+        texts: document id to text, of all documents in a pool.
+        grades: query id to document id to grade, all that are judged.
+        unseen: ids of the queries whose relevant passages the embedded cross-encoder's
+            training held out.
+    """
+
+    name: str
+    queries: dict[str, str]
+    pools: dict[str, tuple[str, ...]]
+    texts: dict[str, str]
+    grades: dict[str, dict[str, int]]
+    unseen: frozenset[str]
+
+
+def held_out(document: str) -> bool:
+    """Tell whether training the embedded cross-encoder left this passage out, by its id."""
+    return zlib.crc32(document.encode()) % 100 < DEV_PERCENT
+
+
+def draw(source: RetrievalSet, limit: int, depth: int, *, prefer_unseen: bool) -> Sample:
+    """Draw queries evenly over the file, among those with a relevant document in the pool.
+
+    Args:
+        source: the collection.
+        limit: the most queries.
+        depth: how many of each frozen pool's documents are ranked, from its top.
+        prefer_unseen: take queries first that a cross-encoder's training held out.
+    """
+    pools = {q: source.candidates.get(q, ())[:depth] for q in source.judged_queries()}
+    relevant = {q: [d for d, g in source.qrels[q].items() if g > 0] for q in pools}
+    usable = [q for q, pool in pools.items() if set(pool) & set(relevant[q])]
+    unseen = [q for q in usable if all(map(held_out, relevant[q]))]
+    if prefer_unseen:
+        others = [q for q in usable if q not in set(unseen)]
+        first = spaced(unseen, limit)
+        chosen = [*first, *spaced(others, limit - len(first))]
+    else:
+        chosen = list(spaced(usable, limit))
+    return Sample(
+        name=source.name,
+        queries={q: source.queries[q] for q in chosen},
+        pools={q: pools[q] for q in chosen},
+        texts={d: source.corpus[d] for q in chosen for d in pools[q]},
+        grades={q: dict(source.qrels[q]) for q in chosen},
+        unseen=frozenset(unseen),
+    )
