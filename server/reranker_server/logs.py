@@ -65,4 +65,5 @@ def write(record: Record) -> None:
         "stages_ms": {name: round(1e3 * value, 1) for name, value in record.stages.items()},
     }
     shown = " ".join(f"{k}={v}" for k, v in request.items() if k != "stages_ms" and v is not None)
-    access.info(shown, extra={"request": request})
+    quiet = record.dialect == "none" and record.status < 400  # probes, scrapes, pages
+    access.log(logging.DEBUG if quiet else logging.INFO, shown, extra={"request": request})
