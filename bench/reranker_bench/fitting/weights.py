@@ -38,6 +38,9 @@ def fit(tables: Sequence[Table], names: Sequence[str], pull: float) -> WeightedS
         tables: the collections to fit on.
         names: the features that may get weight.
         pull: strength of the pull towards equal weights.
+
+    Raises:
+        ValueError: no feature rises with relevance.
     """
     scales = {name: constants(tables, name) for name in names}
     designs = [
@@ -54,6 +57,8 @@ def fit(tables: Sequence[Table], names: Sequence[str], pull: float) -> WeightedS
     found = minimize(
         loss, np.ones(len(names)), jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(names)
     )
+    if not found.x.any():
+        raise ValueError(f"none of {', '.join(names)} rises with relevance")
     weights = found.x / found.x.sum()
     terms = {
         name: Term(*scales[name], round(float(weight), 3))
