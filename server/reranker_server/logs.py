@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from datetime import UTC, datetime
 from typing import Any
 
+from reranker.errors import RerankerError
 from reranker_server.observe import Record, current_id
 
 access = logging.getLogger("reranker_server.access")
@@ -21,7 +23,32 @@ class WithRequestId(logging.Filter):
         return True
 
 
-class JsonFormatter(logging.Formatter):
+class TextFormatter(logging.Formatter):
+    """Lines for people.
+
+    A library's exception may quote its input, so of an exception that is not our own only the
+    type and the place are shown, unless `frank`.
+    """
+
+    def __init__(self, form: str | None = None, *, frank: bool = False) -> None:
+        super().__init__(form)
+        self._frank = frank
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  (the name is logging's)
+        """Return the stack, and the messages that are known to hold no content."""
+        if self._frank or ei[1] is None:
+            return super().formatException(ei)
+        error: BaseException | None = ei[1]
+        parts = []
+        while error is not None:
+            said = f": {error.for_operator()}" if isinstance(error, RerankerError) else ""
+            stack = "".join(traceback.format_tb(error.__traceback__))
+            parts.append(f"{stack}{type(error).__module__}.{type(error).__qualname__}{said}")
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\ncaused by\n".join(parts)
+
+
+class JsonFormatter(TextFormatter):
     """One JSON object a line; that of a request has its parts as keys of their own."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -41,9 +68,11 @@ class JsonFormatter(logging.Formatter):
 
 def configure(form: str) -> None:
     """Give the root's handlers the form asked for, and every line its request's id."""
+    root = logging.getLogger()
+    frank = root.isEnabledFor(logging.DEBUG)
     text = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s]: %(message)s"
-    formatter = JsonFormatter() if form == "json" else logging.Formatter(text)
-    for handler in logging.getLogger().handlers:
+    formatter = JsonFormatter(frank=frank) if form == "json" else TextFormatter(text, frank=frank)
+    for handler in root.handlers:
         handler.addFilter(WithRequestId())
         handler.setFormatter(formatter)
 

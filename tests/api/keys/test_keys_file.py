@@ -125,7 +125,7 @@ def test_a_change_within_the_clock_tick_is_noticed_by_its_size_or_inode(file, tm
 )
 def test_a_file_that_is_wrong_stops_the_start_and_says_where(text, said, tmp_path):
     (tmp_path / "keys.toml").write_bytes(text.encode("latin-1"))
-    with pytest.raises(SettingsError, match="keys.toml|same") as caught:
+    with pytest.raises(SettingsError, match=r"keys\.toml|same") as caught:
         KeyFile(tmp_path / "keys.toml")
     assert said in str(caught.value)
 
