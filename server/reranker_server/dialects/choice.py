@@ -57,9 +57,9 @@ def choose(ask: Ask) -> Choice:
         if named and "cross-encoder" not in known_roles(ask, named, "model_cross"):
             named = None
         cross = named or (name if "cross-encoder" in roles else None) or own.model_cross
-    used = [cross if role == "cross-encoder" else bi for role in method.roles]
-    label = name if name in (bi, cross) else used[-1]
-    return Choice(method.name, bi, cross, label or bi)
+    used = [bi] if "bi-encoder" in method.roles else []
+    used += [cross] if cross else []
+    return Choice(method.name, bi, cross, name if name in used else used[-1])
 
 
 def choose_role(ask: Ask, role: Role) -> tuple[Role, str]:
@@ -79,12 +79,14 @@ def choose_role(ask: Ask, role: Role) -> tuple[Role, str]:
 def split(ask: Ask) -> tuple[str | None, str | None]:
     """Return the model's id, from the body or the path, and the method that follows a colon."""
     for given in (fields.text(ask.payload, "model"), ask.model):
-        name, _, suffix = (given or "").strip().rpartition(":")
-        if not name or suffix not in registry.names():
-            name, suffix = (given or "").strip(), ""
-        if suffix or (name and name.lower() not in PLACEHOLDERS):
-            placeholder = not name or name.lower() in PLACEHOLDERS
-            return (None if placeholder else name), suffix or None
+        whole = (given or "").strip()
+        name, _, suffix = whole.rpartition(":")
+        if suffix not in registry.names():
+            name, suffix = whole, ""
+        if name.lower() in PLACEHOLDERS:
+            name = ""
+        if name or suffix:
+            return name or None, suffix or None
     return None, None
 
 
@@ -105,7 +107,7 @@ def known_roles(ask: Ask, name: str | None, param: str = "model") -> tuple[Role,
         if ask.settings.unknown_models == "default":
             return ()
         raise UnknownModel(
-            f"unknown model {name!r}; known: {_list(card.id for _, card in catalog.cards())}",
+            f"unknown model {name!r}; known: {_list(known for known, _ in catalog.cards())}",
             param=param,
         ) from error
 

@@ -1,0 +1,164 @@
+"""Errors in each dialect's own shape, with the status its clients expect."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import DOCUMENTS, QUERY
+
+PINECONE = {"Api-Key": "k", "X-Pinecone-Api-Version": "2024-10"}
+
+
+def is_plain(body):
+    assert body["error"]["message"] == body["message"] == body["detail"]
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+
+
+def is_tei(body):
+    assert set(body) == {"error", "error_type"}
+
+
+def is_pinecone(body):
+    assert set(body["error"]) == {"code", "message"}
+    assert isinstance(body["status"], int)
+
+
+def is_cloudflare(body):
+    assert body["result"] is None
+    assert body["success"] is False
+    assert body["messages"] == []
+    assert isinstance(body["errors"][0]["code"], int)
+    assert body["errors"][0]["message"]
+
+
+def is_weaviate(body):
+    assert isinstance(body["error"], str)
+
+
+def is_dashscope(body):
+    assert {"code", "message", "request_id"} == set(body)
+
+
+TEXTS = [{"text": text} for text in DOCUMENTS]
+DIALECTS = [
+    ("/v1/rerank", {"documents": DOCUMENTS}, {}, is_plain, 400),
+    ("/v1/rerank", {"documents": DOCUMENTS, "top_k": 2}, {}, is_plain, 400),
+    ("/rerank", {"texts": DOCUMENTS}, {}, is_tei, 422),
+    ("/rerank", {"documents": TEXTS}, PINECONE, is_pinecone, 400),
+    ("/v1/ranking", {"passages": TEXTS}, {}, is_plain, 400),
+    ("/ai/run/cross", {"contexts": TEXTS}, {}, is_cloudflare, 400),
+    ("/rerank", {"documents": DOCUMENTS, "property": ""}, {}, is_weaviate, 400),
+    ("/rerank", {"input": {"documents": DOCUMENTS}}, {}, is_dashscope, 400),
+    ("/rerank", {"input": DOCUMENTS}, {}, is_plain, 400),
+    ("/sglang/v1/rerank", {"documents": DOCUMENTS}, {}, is_plain, 400),
+    ("/score", {"text_2": DOCUMENTS}, {}, is_plain, 400),
+    ("/inference/cross", {"documents": DOCUMENTS}, {}, is_plain, 400),
+    ("/v1/embeddings", {"model": "bi"}, {}, is_plain, 400),
+    ("/embed", {}, {}, is_tei, 422),
+    ("/tokenize", {}, {}, is_tei, 422),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "headers", "shape", "status"), DIALECTS)
+def test_a_missing_field(client, path, body, headers, shape, status):
+    answer = client.post(path, json=body, headers=headers)
+    assert answer.status_code == status
+    shape(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("path", "shape", "status"),
+    [
+        ("/v1/rerank", is_plain, 400),
+        ("/rerank", is_plain, 400),
+        ("/tei/rerank", is_tei, 422),
+        ("/embed", is_tei, 422),
+        ("/client/v4/accounts/a/ai/run/cross", is_cloudflare, 400),
+        ("/v1/ranking", is_plain, 400),
+        ("/pinecone/rerank", is_pinecone, 400),
+        ("/weaviate/rerank", is_weaviate, 400),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\xfe", b"null", b'{"query": NaN}'])
+def test_malformed_json(client, path, shape, status, body):
+    answer = client.post(path, content=body)
+    assert answer.status_code == status
+    shape(answer.json())
+
+
+def test_empty_documents(client):
+    body = {"query": QUERY, "documents": []}
+    assert client.post("/v1/rerank", json=body).status_code == 400
+    answer = client.post("/rerank", json={"query": QUERY, "texts": []})
+    assert answer.status_code == 400
+    assert answer.json()["error_type"] == "Empty"
+
+
+def test_too_many_documents(start):
+    client = start(max_documents=2)
+    answer = client.post("/v1/rerank", json={"query": QUERY, "documents": DOCUMENTS})
+    assert answer.status_code == 413
+    answer = client.post("/rerank", json={"query": QUERY, "texts": DOCUMENTS})
+    assert answer.status_code == 422
+    assert answer.json()["error_type"] == "Validation"
+    assert client.post("/embed", json={"inputs": DOCUMENTS}).status_code == 422
+    assert client.post("/v1/embeddings", json={"input": DOCUMENTS}).status_code == 413
+    pairs = {"text_1": QUERY, "text_2": DOCUMENTS}
+    assert client.post("/score", json=pairs).status_code == 413
+
+
+def test_a_body_that_is_too_large(start):
+    client = start(max_body_mb=0.001)
+    for path, shape in (("/v1/rerank", is_plain), ("/tei/rerank", is_tei)):
+        answer = client.post(path, json={"query": QUERY, "documents": ["x" * 2000]})
+        assert answer.status_code == 413
+        shape(answer.json())
+
+
+def test_keys_as_clients_send_them(start):
+    client = start(api_keys=("k",))
+    body = {"query": QUERY, "documents": DOCUMENTS}
+    for headers in (
+        {"Authorization": "Bearer k"},
+        {"Authorization": "bearer k"},
+        {"Authorization": "k"},
+        {"Api-Key": "k"},
+        {"X-API-Key": "k"},
+    ):
+        assert client.post("/v1/rerank", json=body, headers=headers).status_code == 200
+    for headers in ({}, {"Authorization": "Bearer x"}):
+        answer = client.post("/v1/rerank", json=body, headers=headers)
+        assert answer.status_code == 401
+        assert "www-authenticate" in answer.headers
+        is_plain(answer.json())
+    is_tei(client.post("/embed", json={"inputs": "a"}).json())
+    cloudflare = client.post("/ai/run/cross", json={})
+    is_cloudflare(cloudflare.json())
+    assert cloudflare.json()["errors"][0]["code"] == 10000
+    for path in ("/info", "/models", "/v1/models", "/v1/models/bi", "/meta"):
+        assert client.get(path).status_code == 401, path
+        assert client.get(path, headers={"Authorization": "k"}).status_code == 200, path
+    for path in ("/health", "/ping", "/v1/health/ready", "/.well-known/ready", "/llms.txt"):
+        assert client.get(path).status_code == 200, path
+
+
+def test_an_unknown_model_in_cloudflares_envelope(client):
+    answer = client.post("/ai/run/@cf/x/y", json={"query": QUERY, "contexts": TEXTS})
+    assert answer.status_code == 404
+    assert answer.json()["errors"][0]["code"] == 3042
+
+
+def test_a_failing_model_is_500_and_424_for_tei(start, models, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("a secret of the server")
+
+    monkeypatch.setattr(models.cross_encoder, "score", fail, raising=False)
+    client = start()
+    answer = client.post("/v1/rerank", json={"query": QUERY, "documents": DOCUMENTS})
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    is_plain(answer.json())
+    answer = client.post("/rerank", json={"query": QUERY, "texts": DOCUMENTS})
+    assert answer.status_code == 424
+    assert answer.json()["error_type"] == "Backend"
+    assert "secret" not in answer.text
