@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -77,6 +77,30 @@ class Cache(Generic[Value]):
             self._bytes += size
             while self._bytes > self.max_bytes:
                 self._bytes -= self._cost(self._entries.popitem(last=False)[1])
+
+    def complete(
+        self,
+        keys: Sequence[bytes],
+        compute: Callable[[list[int]], Sequence[Value]],
+        usable: Callable[[Value], bool] = lambda _: True,
+    ) -> tuple[list[Value], int]:
+        """Return the value of every key, computing those that are missing together.
+
+        Args:
+            keys: of n values.
+            compute: maps the positions of missing values to those values.
+            usable: says of a kept value whether it will do; else it is computed anew.
+
+        Returns:
+            The n values, and how many of them were kept ones.
+        """
+        found = [self.get(each) if self.max_bytes else None for each in keys]
+        missing = [i for i, value in enumerate(found) if value is None or not usable(value)]
+        if missing:
+            for i, value in zip(missing, compute(missing), strict=True):
+                found[i] = value
+                self.put(keys[i], value)
+        return [value for value in found if value is not None], len(keys) - len(missing)
 
     @property
     def stats(self) -> CacheStats:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from reranker.models.hardware import Hardware
 
-_FLOAT_BYTES = 32
+_KNOWN_BYTES = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,15 @@ class _Pair:
 
     ids: list[int]
     types: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """All there is to know of one pair."""
+
+    logit: float
+    count: int
+    truncated: bool
 
 
 class PairCrossEncoder:
@@ -64,7 +73,7 @@ class PairCrossEncoder:
         self.digest = digest
         self.window = window_of(model.config, declared_window)
         self.tokenizer = TextTokenizer(tokenizer.backend_tokenizer)
-        self.cache: Cache[float] = Cache(cache_bytes, lambda _: _FLOAT_BYTES)
+        self.cache: Cache[_Known] = Cache(cache_bytes, lambda _: _KNOWN_BYTES)
         network: Any = model  # its `to` is typed for instances of another kind
         self._model = network.to(device=hardware.device, dtype=hardware.torch_dtype).eval()
         self._inputs = tokenizer.model_input_names
@@ -79,26 +88,19 @@ class PairCrossEncoder:
         query_ids = whole.ids[:query_room]
         limit = min(document_room, max_tokens)
         distinct = list(dict.fromkeys(documents))
-        cut = self.tokenizer(distinct, limit)
-        keys = [
-            self._key(query, query_room, text, len(part.ids))
-            for text, part in zip(distinct, cut, strict=True)
-        ]
-        logits = [self.cache.get(each) if self.cache.max_bytes else None for each in keys]
-        missing = [i for i, logit in enumerate(logits) if logit is None]
-        pairs = [_Pair(*self.tokenizer.pair.around(query_ids, cut[i].ids)) for i in missing]
-        for i, logit in zip(missing, self.runner(pairs, call), strict=True):
-            logits[i] = logit
-            self.cache.put(keys[i], logit)
+        known, cached = self.cache.complete(
+            [key(self.digest, "cross", limit, query, text) for text in distinct],
+            lambda missing: self._read(query_ids, [distinct[i] for i in missing], limit, call),
+        )
         place = {text: i for i, text in enumerate(distinct)}
         order = [place[text] for text in documents]
         return Scored(
-            logits=np.array([logits[i] for i in order], dtype=np.float32),
+            logits=np.array([known[i].logit for i in order], dtype=np.float32),
             query_tokens=len(query_ids),
-            counts=np.array([len(cut[i].ids) for i in order], dtype=np.int64),
-            truncated=np.array([cut[i].truncated for i in order], dtype=np.bool_),
+            counts=np.array([known[i].count for i in order], dtype=np.int64),
+            truncated=np.array([known[i].truncated for i in order], dtype=np.bool_),
             query_truncated=whole.truncated or len(query_ids) < len(whole.ids),
-            cached=len(distinct) - len(missing),
+            cached=cached,
         )
 
     @property
@@ -114,10 +116,17 @@ class PairCrossEncoder:
         """Stop the worker."""
         self.runner.close()
 
-    def _key(self, query: str, query_room: int, text: str, read: int) -> bytes:
-        if not self.cache.max_bytes:
-            return b""
-        return key(self.digest, "cross", query_room, query, read, text)
+    def _read(
+        self, query_ids: list[int], documents: list[str], limit: int, call: Call
+    ) -> list[_Known]:
+        """Tokenise documents and run the pairs through the network."""
+        cuts = self.tokenizer(documents, limit)
+        pairs = [_Pair(*self.tokenizer.pair.around(query_ids, cut.ids)) for cut in cuts]
+        logits = self.runner(pairs, call)
+        return [
+            _Known(logit, len(cut.ids), cut.truncated)
+            for logit, cut in zip(logits, cuts, strict=True)
+        ]
 
     @torch.inference_mode()
     def _forward(self, pairs: list[_Pair]) -> list[float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.utils import enable_progress_bars
+from huggingface_hub.utils.tqdm import enable_progress_bars
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -16,17 +16,18 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 from transformers.utils.logging import disable_progress_bar
 
 from reranker.errors import ModelUnavailable
-from reranker.models.bi_encoder import Heads, SentenceBiEncoder
+from reranker.models.bi_encoder import SentenceBiEncoder
 from reranker.models.catalog import ModelCard
 from reranker.models.cross_encoder import PairCrossEncoder
 from reranker.models.hardware import Hardware
+from reranker.models.network import Heads
 from reranker.models.sources import Source, sha256_of
 
 # Raised for a file that is not what its name says: cut short, of other shapes, no tensors.
 _BROKEN = (SafetensorError, OSError, ValueError, KeyError, RuntimeError, EOFError)
 
 # No bar for reading weights, which is quick; downloads keep theirs.
-disable_progress_bar()
+disable_progress_bar()  # type: ignore[no-untyped-call]
 enable_progress_bars()
 
 

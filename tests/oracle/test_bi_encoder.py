@@ -88,11 +88,11 @@ def test_a_prompt_that_is_not_pooled_is_left_out_for_each_text_by_itself(
     theirs = SentenceTransformer(str(folder), device="cpu")
     ours = bi_encoder(folder)
     items = [
-        ours._item(ours._tokenize([text], kind, None)[0], kind, tokens=False)
+        ours._framed(ours.tokenizer([ours.prompts[kind] + text], ours.window)[0], kind, None)
         for kind in ("query", "document")
         for text in PLAIN
     ]
-    mixed = np.stack([result.vector for result in ours._forward(items)])
+    mixed = np.stack([result.vector for result in ours.network(items)])
     alone = np.concatenate([theirs.encode_query(PLAIN), theirs.encode_document(PLAIN)])
     np.testing.assert_allclose(mixed, alone, atol=1e-4, rtol=0)
     ours.close()
