@@ -27,6 +27,11 @@ _LAST_SECONDS = 5  # for answers that are on the way out
 
 
 def serve(engine: Settings, server: ServerSettings) -> None:
+    """Serve an engine made of its settings; see `run`."""
+    run(Reranker(engine, load_patience=server.load_patience_ms / 1e3), server)
+
+
+def run(reranker: Reranker, server: ServerSettings) -> None:
     """Serve until told to stop; requests inside are finished first.
 
     Raises:
@@ -43,7 +48,6 @@ def serve(engine: Settings, server: ServerSettings) -> None:
         failures.append(error)
         running.should_exit = True
 
-    reranker = Reranker(engine, load_patience=server.load_patience_ms / 1e3)
     app = create_app(reranker, server, on_failed_start=stop)
     running = Draining(
         app.state.serving,

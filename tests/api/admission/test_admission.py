@@ -1,0 +1,220 @@
+"""Who gets in, in which order, and what the others are told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from reranker.errors import Cancelled, DeadlineExceeded, Overloaded
+from reranker.types import Call
+from reranker_server.admission import Admission, Memory, Pace
+from reranker_server.errors import ShuttingDown
+
+
+def play(scene: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(20):
+            await scene()
+
+    asyncio.run(bounded())
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_the_first_work_the_next_wait_the_others_are_refused():
+    async def scene() -> None:
+        admission = Admission(2, 1)
+        first = await admission.enter("a", 10, Call())
+        await admission.enter("a", 10, Call())
+        third = asyncio.create_task(admission.enter("a", 10, Call()))
+        await settle()
+        assert (admission.working, admission.waiting, admission.waiting_tokens) == (2, 1, 10)
+        with pytest.raises(Overloaded):
+            await admission.enter("a", 10, Call())
+        first.release()
+        first.release()  # a second time changes nothing
+        await third
+        assert (admission.working, admission.waiting) == (2, 0)
+
+    play(scene)
+
+
+def test_the_queue_is_bounded_in_tokens_but_takes_one_of_any_size():
+    async def scene() -> None:
+        admission = Admission(1, 100, queue_tokens=50)
+        await admission.enter("a", 1, Call())
+        waiting = [asyncio.create_task(admission.enter("a", 1_000_000, Call()))]
+        await settle()
+        with pytest.raises(Overloaded):
+            await admission.enter("a", 1, Call())
+        waiting[0].cancel()
+        await settle()
+        waiting = [asyncio.create_task(admission.enter("a", 20, Call())) for _ in range(2)]
+        await settle()
+        with pytest.raises(Overloaded):
+            await admission.enter("a", 20, Call())
+        assert admission.waiting_tokens == 40
+        for task in waiting:
+            task.cancel()
+
+    play(scene)
+
+
+def test_who_sends_little_does_not_wait_for_who_sends_much():
+    async def scene() -> None:
+        admission = Admission(1, 100)
+        order: list[str] = []
+        permit = await admission.enter("much", 10, Call())
+
+        async def one(who: str) -> None:
+            held = await admission.enter(who, 10, Call())
+            order.append(who)
+            held.release()
+
+        many = [asyncio.create_task(one("much")) for _ in range(20)]
+        await settle()
+        few = [asyncio.create_task(one("little")) for _ in range(3)]
+        await settle()
+        permit.release()
+        await asyncio.gather(*many, *few)
+        assert order.index("little") <= 1
+        assert max(i for i, who in enumerate(order) if who == "little") <= 6
+
+    play(scene)
+
+
+def test_who_fills_the_queue_makes_room_for_who_does_not():
+    async def scene() -> None:
+        admission = Admission(1, 4)
+        await admission.enter("much", 10, Call())
+        many = [asyncio.create_task(admission.enter("much", 10, Call())) for _ in range(4)]
+        await settle()
+        few = [asyncio.create_task(admission.enter("little", 10, Call()))]
+        await settle()
+        assert admission.waiting == 4
+        assert isinstance(many[-1].exception(), Overloaded)  # the newest of those
+        assert not any(task.done() for task in (*many[:-1], *few))
+        with pytest.raises(Overloaded):
+            await admission.enter("much", 10, Call())
+        for task in (*many[:-1], *few):
+            task.cancel()
+
+    play(scene)
+
+
+def test_a_deadline_and_a_caller_who_has_gone_end_the_wait():
+    async def scene() -> None:
+        admission = Admission(1, 10)
+        await admission.enter("a", 1, Call())
+        start = time.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            await admission.enter("a", 1, Call(start + 0.05))
+        assert time.monotonic() - start < 2
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = asyncio.create_task(admission.enter("a", 1, Call(), gone))
+        await settle()
+        gone.set_result(None)
+        with pytest.raises(Cancelled):
+            await waiting
+        assert (admission.working, admission.waiting, admission.waiting_tokens) == (1, 0, 0)
+
+    play(scene)
+
+
+def test_a_wait_broken_off_as_the_turn_comes_loses_no_permit():
+    async def scene() -> None:
+        admission = Admission(1, 10)
+        permit = await admission.enter("a", 1, Call())
+        waiting = asyncio.create_task(admission.enter("a", 1, Call()))
+        await settle()
+        permit.release()  # the turn comes ...
+        waiting.cancel()  # ... and nobody is there
+        await settle()
+        assert admission.held == 0
+        (await admission.enter("a", 1, Call())).release()
+
+    play(scene)
+
+
+def test_retry_after_follows_from_the_measured_rate():
+    now = [0.0]
+    pace = Pace(lambda: now[0])
+    assert pace.seconds(1000) == 0  # nothing is known yet
+    for _ in range(50):
+        pace.begin()
+        now[0] += 0.5
+        pace.done(100)
+        now[0] += 100  # idle time does not count
+    assert pace.seconds(1000) == pytest.approx(5)
+    for _ in range(200):  # the machine became ten times slower
+        pace.begin()
+        now[0] += 5
+        pace.done(100)
+    assert pace.seconds(1000) == pytest.approx(50, rel=0.05)
+
+    async def scene() -> None:
+        admission = Admission(1, 1)
+        admission.pace = pace
+        await admission.enter("a", 1, Call())
+        waiting = asyncio.create_task(admission.enter("a", 1000, Call()))
+        await settle()
+        with pytest.raises(Overloaded) as refused:
+            await admission.enter("a", 1, Call())
+        assert refused.value.retry_after == pytest.approx(50, rel=0.05)
+        waiting.cancel()
+
+    play(scene)
+
+
+def test_what_would_wait_too_long_is_refused_at_once():
+    async def scene() -> None:
+        admission = Admission(1, 100, queue_seconds=2)
+        admission.pace.begin()
+        admission.pace._tokens, admission.pace._seconds = 100, 1  # 100 tokens a second
+        await admission.enter("a", 1, Call())
+        waiting = [asyncio.create_task(admission.enter("a", 150, Call())) for _ in range(2)]
+        await settle()
+        with pytest.raises(Overloaded):
+            await admission.enter("a", 1, Call())
+        # Its own deadline bounds a request's wait as well.
+        waiting[1].cancel()
+        await settle()
+        with pytest.raises(Overloaded):
+            await admission.enter("a", 1, Call(time.monotonic() + 0.5))
+        waiting[0].cancel()
+
+    play(scene)
+
+
+def test_once_closed_nobody_gets_in_and_those_inside_finish():
+    async def scene() -> None:
+        admission = Admission(1, 10)
+        permit = await admission.enter("a", 1, Call())
+        waiting = asyncio.create_task(admission.enter("a", 1, Call()))
+        await settle()
+        admission.close()
+        with pytest.raises(ShuttingDown):
+            await admission.enter("a", 1, Call())
+        assert not await admission.drained(0.05)
+        permit.release()
+        (await waiting).release()
+        assert await admission.drained(1)
+
+    play(scene)
+
+
+def test_bodies_in_memory_are_bounded_all_together():
+    memory = Memory(100)
+    with memory.room() as take:
+        take(60)
+        take(40)
+        with memory.room() as other, pytest.raises(Overloaded):
+            other(1)
+        assert memory.held == 100
+    assert memory.held == 0

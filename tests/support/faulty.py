@@ -1,0 +1,116 @@
+"""Model doubles behind real workers, which fail, die or dawdle when a text says so.
+
+A text of `!raise` makes its batch raise, `!kill` ends the worker's thread, `!slow 50` sleeps for
+50 ms. Run as a module it serves them: `python -m support.faulty '{"port": 8000}'`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from reranker import Reranker, Settings
+from reranker.errors import UnknownModel
+from reranker.models.cache import Cache
+from reranker.models.roles import Encoded, Scored
+from reranker.models.runner import Runner
+from reranker.types import Call
+from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
+
+
+def misbehave(texts: Sequence[str]) -> None:
+    for text in texts:
+        if "!slow" in text:
+            time.sleep(float(text.split("!slow")[1].split()[0]) / 1e3)
+        if "!raise" in text:
+            raise RuntimeError(f"cannot read {text!r}")
+        if "!kill" in text:
+            raise SystemExit
+
+
+class FaultyBiEncoder(FakeBiEncoder):
+    def __init__(self) -> None:
+        super().__init__(name="faulty-bi")
+        self.cache: Cache[Any] = Cache(0, len)
+        self.runner: Runner[str, int] = Runner("faulty-bi", self._run, len, 4096)
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Literal["query", "document"],
+        max_tokens: int | None,
+        tokens: bool,
+        call: Call,
+    ) -> Encoded:
+        self.runner(list(texts), call)
+        self.calls.clear()
+        return super().encode(texts, kind=kind, max_tokens=max_tokens, tokens=tokens, call=call)
+
+    def _run(self, texts: list[str]) -> list[int]:
+        misbehave(texts)
+        return [0] * len(texts)
+
+
+class FaultyCrossEncoder(FakeCrossEncoder):
+    def __init__(self) -> None:
+        super().__init__(name="faulty-cross")
+        self.cache: Cache[Any] = Cache(0, len)
+        self.runner: Runner[str, int] = Runner("faulty-cross", self._run, len, 4096)
+
+    def score(self, query: str, documents: Sequence[str], *, max_tokens: int, call: Call) -> Scored:
+        self.runner(list(documents), call)
+        self.calls.clear()
+        scored = super().score(query, documents, max_tokens=max_tokens, call=call)
+        assert np.isfinite(scored.logits).all()
+        return scored
+
+    def _run(self, texts: list[str]) -> list[int]:
+        misbehave(texts)
+        return [0] * len(texts)
+
+
+class FaultyModels(FakeModels):
+    """Knows "bi" and "cross", and shows its workers as the engine's own models do."""
+
+    def __init__(self) -> None:
+        super().__init__(FaultyBiEncoder(), FaultyCrossEncoder())
+
+    def bi(self, model: str) -> FakeBiEncoder:
+        if model != "bi":
+            raise UnknownModel(f"unknown bi-encoder {model!r}", param="model")
+        return self.bi_encoder
+
+    def cross(self, model: str) -> FakeCrossEncoder:
+        if model != "cross":
+            raise UnknownModel(f"unknown cross-encoder {model!r}", param="model_cross")
+        return self.cross_encoder
+
+    def loaded(self) -> tuple[Any, ...]:
+        return (self.bi_encoder, self.cross_encoder)
+
+    def states(self) -> dict[str, str]:
+        return {m.name: "ready" if m.runner.alive else "restarting" for m in self.loaded()}
+
+    def close(self) -> None:
+        for model in self.loaded():
+            model.runner.close()
+
+
+def main() -> None:
+    from reranker_server.run import run
+    from reranker_server.settings import ServerSettings
+
+    logging.basicConfig(level="INFO", stream=sys.stderr)
+    settings = ServerSettings(**json.loads(sys.argv[1]))
+    run(Reranker(Settings(model="bi", model_cross="cross"), FaultyModels()), settings)
+
+
+if __name__ == "__main__":
+    main()
