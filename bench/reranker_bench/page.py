@@ -48,7 +48,7 @@ def write(report: Report, folder: Path) -> Path:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters.update(
-        code=_code, marked=_marked, p=p_text, duration=_duration, points=_points, number=_number
+        code=_code, marked=marked, p=p_text, duration=_duration, points=_points, number=_number
     )
     template = files("reranker_bench").joinpath("templates", "report.html").read_text("utf-8")
     colours = dict(zip(report.methods, _cycled(), strict=False))
@@ -144,7 +144,7 @@ def _code(sentence: str) -> Markup:
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(sentence)))
 
 
-def _marked(text: str, query: str) -> Markup:
+def marked(text: str, query: str) -> Markup:
     """Mark the query's words in a text."""
     from markupsafe import Markup
 

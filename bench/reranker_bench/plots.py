@@ -193,7 +193,12 @@ def _subplots(rows: int, columns: int, width: float, height: float) -> tuple[Fig
 
 def _svg(figure: Figure) -> str:
     file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    figure.savefig(
+        file,
+        format="svg",
+        transparent=True,
+        metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+    )
     text = file.getvalue()
     return text[text.index("<svg") :]
 

@@ -96,12 +96,13 @@ def bm25_pools(
     import bm25s
 
     ids = list(corpus)
-    retriever = bm25s.BM25()
-    try:
-        words = bm25s.tokenize(list(corpus.values()), stopwords="en", show_progress=False)
-        retriever.index(words, show_progress=False)
-    except ValueError:  # no document has a word
+    words = bm25s.tokenize(
+        list(corpus.values()), stopwords="en", show_progress=False, return_ids=False
+    )
+    if not any(words):
         return dict.fromkeys(queries, ())
+    retriever = bm25s.BM25()
+    retriever.index(words, show_progress=False)
     pools: dict[str, tuple[str, ...]] = {}
     for query, text in queries.items():
         tokens = bm25s.tokenize([text], stopwords="en", show_progress=False, return_ids=False)[0]

@@ -48,12 +48,34 @@ def test_candidates_are_optional(tmp_path: Path) -> None:
         ("queries.jsonl", '{"_id": "q1"}', r"queries\.jsonl:1: needs"),
         ("qrels/test.tsv", "q1\td1\tgood\n", r"test\.tsv:1: needs"),
         ("candidates.run", "q1 d1 1\n", r"candidates\.run:1: not a line"),
-        ("candidates.run", "q1 Q0 d9 1 1.0 x\n", "unknown document 'd9'"),
+        ("candidates.run", "q1 Q0 d9 1 1.0 x\n", r"run:1: names unknown document 'd9'"),
+        ("candidates.run", "q9 Q0 d1 1 1.0 x\n", r"run:1: names unknown query 'q9'"),
+        ("candidates.run", "q1 Q0 d1 1 1 x\nq1 Q0 d1 2 0 x\n", r"run:2: .* 'd1' twice"),
+        ("candidates.run", "\n", "no candidate in it"),
+        ("corpus.jsonl", '{"_id": "d1", "text": "x"}\n' * 2, r"corpus\.jsonl:2: document 'd1'"),
+        ("corpus.jsonl", "", r"corpus\.jsonl: there is no document in it"),
+        ("corpus.jsonl", '{"_id": "d 1", "text": "x"}', r"corpus\.jsonl:1: the id 'd 1'"),
+        ("queries.jsonl", '{"_id": "q1", "text": " "}', r"queries\.jsonl:1: query 'q1' is blank"),
+        ("qrels/test.tsv", "q1\td1\t1\nq1\td9\t1\n", r"test\.tsv:2: names unknown document"),
+        ("qrels/test.tsv", "q9\td1\t1\n", r"test\.tsv:1: names unknown query 'q9'"),
+        ("qrels/test.tsv", "q1\td1\t1\nq1\td1\t2\n", r"test\.tsv:2: .* twice"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n", "no judgement in it"),
     ],
 )
 def test_errors_name_file_and_line(tmp_path: Path, name: str, text: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         load(write(tmp_path, **{name: text}))
+
+
+def test_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (write(tmp_path) / "corpus.jsonl").write_bytes(b'{"_id": "d1", "text": "caf\xe9"}')
+    with pytest.raises(DatasetError, match=r"corpus\.jsonl:1: not UTF-8 text"):
+        load(tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="nowhere: no such folder"):
+        load(tmp_path / "nowhere")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

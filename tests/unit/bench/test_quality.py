@@ -26,3 +26,21 @@ def test_a_query_without_relevant_documents_is_left_out() -> None:
 def test_the_mean_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="no query"):
         quality.mean({})
+
+
+def test_a_run_of_ranked_documents_has_no_ties() -> None:
+    run = quality.run_of({"q": ["b", "a", "c"], "empty": []})
+    assert run == {"q": {"b": 3.0, "a": 2.0, "c": 1.0}, "empty": {}}
+
+
+def test_all_measures_in_one_pass_agree_with_each_alone() -> None:
+    qrels = {"q": {"a": 2, "b": 1}, "r": {"c": 1}, "missed": {"c": 1}}
+    run = quality.run_of({"q": ["x", "a", "b"], "r": ["c"]})
+    together = quality.all_per_query(qrels, run)
+    assert list(together) == list(quality.MEASURES)
+    for measure, values in together.items():
+        assert values == quality.per_query(qrels, run, measure)
+    assert together["RR@10"] == {"q": 0.5, "r": 1.0, "missed": 0.0}
+    assert together["P@1"] == {"q": 0.0, "r": 1.0, "missed": 0.0}
+    assert together["R@5"] == {"q": 1.0, "r": 1.0, "missed": 0.0}
+    assert together["AP"]["q"] == pytest.approx((1 / 2 + 2 / 3) / 2)
