@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from reranker import registry
 from reranker.errors import RerankerError
-from reranker_server import routes, v3
+from reranker_server import docs_page, routes, v3
 from reranker_server.dialect import Door
 from reranker_server.errors import http_problem, problem
 from reranker_server.schemas import ErrorAnswer, RerankAnswer, RerankBody
@@ -74,8 +74,11 @@ def create_app(
         version=version("reranker"),
         summary="One request names a method, and so chooses speed or accuracy.",
         lifespan=lifespan,
+        docs_url=None,  # docs_page serves one without a CDN
+        redoc_url=None,
     )
     app.state.serving = serving
+    docs_page.add(app)
     _add_routes(app, serving)
     _describe(app, routes.add(app, serving))
     _add_error_handlers(app)

@@ -266,3 +266,12 @@ def test_the_openapi_document_describes_request_and_errors(client):
     assert set(body["required"]) == {"model", "query", "documents"}
     assert body["examples"]
     assert client.get("/docs").status_code == 200
+
+
+def test_the_docs_page_needs_no_other_host(client):
+    page = client.get("/docs").text
+    assert "http://" not in page
+    assert "https://" not in page
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        assert f"/docs/assets/{asset}" in page
+        assert client.get(f"/docs/assets/{asset}").status_code == 200
