@@ -18,21 +18,23 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from reranker.config_file import CONFIG_VARIABLE, Config, read_config
 from reranker.errors import SettingsError
-from reranker.models.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
+from reranker.models.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER, Catalog
+
+__all__ = ["Config", "Resolved", "Section", "Settings", "check_known", "read_config", "resolve"]
 
 PREFIX = "RERANKER_"
-CONFIG_VARIABLE = "RERANKER_CONFIG"
 MODEL_SECTIONS = ("bi-encoders", "cross-encoders")
+OTHER_SECTIONS = ("server",)  # read elsewhere: one file serves the library and the server
+MODEL_FIELDS = ("bi_encoders", "cross_encoders")
 
 
 class Section(BaseModel):
@@ -72,37 +74,11 @@ class Settings(Section):
     def load(cls, file: str | os.PathLike[str] | None = None, **arguments: object) -> Settings:
         """Resolve the engine's settings from arguments, environment and file."""
         config = read_config(file)
+        _check_tables(config, ("engine", *OTHER_SECTIONS))
         return resolve(cls, "engine", config, arguments).value
 
 
 SectionT = TypeVar("SectionT", bound=Section)
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """A config file as read: its tables, and its text to find lines in."""
-
-    path: Path | None = None
-    tables: Mapping[str, Any] = field(default_factory=dict)
-    text: str = ""
-
-    def where(self, table: str, key: str = "") -> str:
-        """Return "file:line: table.key" of a key, or of its table."""
-        line, inside = 0, False
-        for number, content in enumerate(self.text.splitlines(), 1):
-            header = re.match(r"\s*\[+([^\]]*)", content)
-            if header:
-                inside = re.split(r"[.\s]", header[1].strip())[0].strip("\"'") == table
-            if not inside:
-                continue
-            line = line or number
-            if key and re.search(rf"""^[\s"']*{re.escape(key)}["']?\s*[.=]""", content):
-                line = number
-                break
-            if key and header and key in header[1]:
-                line = number
-                break
-        return f"{self.path}:{line or 1}: {'.'.join(filter(None, (table, key)))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,30 +87,6 @@ class Resolved(Generic[SectionT]):
 
     value: SectionT
     sources: Mapping[str, str]
-
-
-def read_config(
-    file: str | os.PathLike[str] | None, environ: Mapping[str, str] | None = None
-) -> Config:
-    """Read the config file, the one named by RERANKER_CONFIG if none is given.
-
-    Raises:
-        SettingsError: it is missing or no TOML.
-    """
-    chosen = file or (os.environ if environ is None else environ).get(CONFIG_VARIABLE)
-    if not chosen:
-        return Config()
-    path = Path(chosen).expanduser()
-    try:
-        text = path.read_text("utf-8")
-        return Config(path, tomllib.loads(text), text)
-    except FileNotFoundError as error:
-        raise SettingsError(f"config file {path} does not exist") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"config file {path} cannot be read") from error
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise SettingsError(f"{path}:{line[1] if line else 1}: not valid TOML: {error}") from error
 
 
 def resolve(
@@ -160,7 +112,8 @@ def resolve(
     given: dict[str, object] = {}
     sources = dict.fromkeys(section.model_fields, "default")
     for name, value in _from_file(section, table, config).items():
-        given[name], sources[name] = value, config.where(table, name)
+        place = (name.replace("_", "-"), "") if name in MODEL_FIELDS else (table, name)
+        given[name], sources[name] = value, config.where(*place)
     for name in section.model_fields:
         variable = PREFIX + name.upper()
         if variable in environ:
@@ -172,11 +125,34 @@ def resolve(
         if argument is not None:
             given[name], sources[name] = argument, f"argument {name}"
     try:
-        return Resolved(section(**given), sources)
+        value = section(**given)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        raise SettingsError(f"{sources.get(name, name)}: {first['msg']}", param=name) from error
+        source = sources.get(name, name)
+        if name in MODEL_FIELDS and source != "default" and len(first["loc"]) > 1:
+            source = config.where(name.replace("_", "-"), str(first["loc"][1]))
+        hint = _near(name, section) if name not in section.model_fields else ""
+        raise SettingsError(f"{source}: {first['msg']}{hint}", param=name) from error
+    _check_models(value, config)
+    return Resolved(value, sources)
+
+
+def _check_models(section: Section, config: Config) -> None:
+    """Refuse a model of the file that cannot be meant, with its line."""
+    configured = {
+        role: getattr(section, f"{role.replace('-', '_')}s", {})
+        for role in ("bi-encoder", "cross-encoder")
+    }
+    try:
+        Catalog(configured)  # type: ignore[arg-type]
+    except SettingsError as error:
+        table, _, name = (error.param or "").partition(".")
+        if config.path is None or name not in config.tables.get(table, {}):
+            raise
+        place = config.where(table, name)
+        message = error.message.removeprefix(f"{error.param}: ")
+        raise SettingsError(f"{place}: {message}", param=error.param) from error
 
 
 def _from_file(section: type[Section], table: str, config: Config) -> dict[str, object]:
@@ -184,7 +160,7 @@ def _from_file(section: type[Section], table: str, config: Config) -> dict[str, 
     if not isinstance(values, dict):
         raise SettingsError(f"{config.where(table)}: should be a table")
     for name in values:
-        if name not in section.model_fields or name in ("bi_encoders", "cross_encoders"):
+        if name not in section.model_fields or name in MODEL_FIELDS:
             raise SettingsError(
                 f"{config.where(table, name)}: unknown setting{_near(name, section)}"
             )
@@ -199,7 +175,8 @@ def _from_file(section: type[Section], table: str, config: Config) -> dict[str, 
 def _from_environment(section: type[Section], name: str, text: str) -> object:
     """Read a variable; a list is written with commas."""
     kind = section.model_fields[name].annotation
-    if getattr(kind, "__origin__", None) in (tuple, list):
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if any(get_origin(each) in (tuple, list) for each in kinds):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
 
@@ -218,10 +195,7 @@ def check_known(
         SettingsError: with the nearest known name.
     """
     environ = os.environ if environ is None else environ
-    tables = [*sections, *MODEL_SECTIONS]
-    for table in config.tables:
-        if table not in tables:
-            raise SettingsError(f"{config.where(table)}: unknown table; known: {', '.join(tables)}")
+    _check_tables(config, sections)
     known = {CONFIG_VARIABLE} | {
         PREFIX + name.upper() for section in sections.values() for name in section.model_fields
     }
@@ -230,3 +204,10 @@ def check_known(
             near = difflib.get_close_matches(variable, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise SettingsError(f"unknown variable {variable}{hint}")
+
+
+def _check_tables(config: Config, sections: Iterable[str]) -> None:
+    known = [*sections, *MODEL_SECTIONS]
+    for table in config.tables:
+        if table not in known:
+            raise SettingsError(f"{config.where(table)}: unknown table; known: {', '.join(known)}")

@@ -5,6 +5,7 @@ The shipped cards stand in `catalog.toml`; a config file adds to them or maps an
     [bi-encoders]
     "bge-reranker-v2-m3" = "all-MiniLM-L6-v2"       # another id
     "ours" = "/models/ours"                         # a folder
+    "bge-m3" = "ours"                               # an id of this file
     "e5" = { repo = "intfloat/e5-base-v2", revision = "..." }
 """
 
@@ -12,13 +13,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from reranker.errors import SettingsError, UnknownModel
+from reranker.models.configured import at_folder, at_repo, from_table, is_folder, is_repo
 from reranker.models.roles import Role
 
 DEFAULT_BI_ENCODER = "all-MiniLM-L6-v2"
@@ -71,19 +73,6 @@ class ModelCard:
     languages: tuple[str, ...] = ()
 
 
-# What a config file may say of a model; the rest is for models whose files were examined.
-CONFIGURABLE = {
-    "path",
-    "repo",
-    "revision",
-    "sha256",
-    "pooling",
-    "max_tokens",
-    "heads",
-    "matryoshka",
-}
-
-
 @cache
 def shipped() -> tuple[ModelCard, ...]:
     """Return the cards of `catalog.toml`."""
@@ -114,24 +103,37 @@ class Catalog:
         self._on_request = on_request
         self._shipped = _by_id(shipped())
         self._own: dict[tuple[Role, str], ModelCard] = {}
+        self._spelled: dict[tuple[Role, str], str] = {}
         for role, entries in (configured or {}).items():
-            for name, value in entries.items():
-                self._own[role, name.lower()] = self._configure(role, name, value)
+            by_id = {name.lower(): value for name, value in entries.items()}
+            for name in entries:
+                self._own[role, name.lower()] = self._configure(role, name, by_id)
+                self._spelled[role, name.lower()] = name
 
     def find(self, role: Role, model: str) -> ModelCard:
         """Return the card that an id stands for in a role.
+
+        An alias of a shipped model follows the model where a config file says where that is.
 
         Raises:
             UnknownModel: there is none, or requests may not load it.
         """
         wanted = (role, model.strip().lower())
-        if (card := self._own.get(wanted)) is not None:
-            return card
-        if self._on_request != "configured" and (card := self._shipped.get(wanted)) is not None:
-            return card
-        if self._on_request == "any" and model.count("/") == 1 and not model.startswith(("/", ".")):
-            return _from_hub(role, model, model)
-        raise self._unknown(role, model)
+        shipped_card = self._shipped.get(wanted)
+        card = self._own.get(wanted)
+        if card is None and shipped_card is not None:
+            card = self._own.get((role, shipped_card.id.lower()))
+            if card is None and self._on_request != "configured":
+                card = shipped_card
+        if card is None and self._on_request == "any" and is_repo(model.strip()):
+            return at_repo(ModelCard(model.strip(), role), model.strip())
+        if card is None:
+            raise self._unknown(role, model)
+        return card
+
+    def base_of(self, card: ModelCard) -> ModelCard:
+        """Return the card whose files an overlay goes over: the shipped one, whatever is mapped."""
+        return card if card.base is None else self._shipped["bi-encoder", card.base.lower()]
 
     def roles(self, model: str) -> tuple[Role, ...]:
         """Return the roles in which an id is known.
@@ -154,34 +156,49 @@ class Catalog:
 
     def cards(self) -> tuple[tuple[str, ModelCard], ...]:
         """Return (id, card) of all models that may be served, configured ones first."""
-        known = {(role, name): card for (role, name), card in self._own.items()}
-        listed = [(name, card) for (_, name), card in known.items()]
+        known = self._own
+        listed = [(self._spelled[wanted], card) for wanted, card in known.items()]
         if self._on_request != "configured":
             listed += [
                 (card.id, card) for card in shipped() if (card.role, card.id.lower()) not in known
             ]
         return tuple(listed)
 
-    def _configure(self, role: Role, name: str, value: str | Mapping[str, Any]) -> ModelCard:
-        shipped_card = self._shipped.get((role, name.lower()))
+    def _configure(
+        self, role: Role, name: str, entries: Mapping[str, str | Mapping[str, Any]]
+    ) -> ModelCard:
+        """Return the card of a configured id, which may lead to another configured one."""
+        value: str | Mapping[str, Any] = name
+        passed: set[str] = set()
+        while isinstance(value, str) and (target := self._target(role, value, entries)):
+            if target in passed:
+                break  # an id that leads to itself stands for the shipped model
+            passed.add(target)
+            start = self._shipped.get((role, target)) or ModelCard(value, role)
+            value = entries[target]
+        try:
+            return self._card(role, start, value)
+        except SettingsError as error:
+            param = f"{role}s.{name}"
+            raise SettingsError(f"{param}: {error.message}", param=param) from error
+
+    def _target(self, role: Role, value: str, entries: Mapping[str, object]) -> str | None:
+        """Return the configured id that an id stands for, itself or as an alias."""
+        shipped_card = self._shipped.get((role, value.lower()))
+        names = (value.lower(), shipped_card.id.lower() if shipped_card else "")
+        return next((name for name in names if name in entries), None)
+
+    def _card(self, role: Role, start: ModelCard, value: str | Mapping[str, Any]) -> ModelCard:
         if isinstance(value, Mapping):
-            unknown = set(value) - CONFIGURABLE
-            if unknown:
-                raise SettingsError(
-                    f"unknown key {sorted(unknown)[0]!r}; known: {', '.join(sorted(CONFIGURABLE))}",
-                    param=f"{role}s.{name}.{sorted(unknown)[0]}",
-                )
-            path = {"path": Path(value["path"]).expanduser()} if "path" in value else {}
-            return replace(shipped_card or ModelCard(name, role), **{**value, **path})
-        if value.startswith(("/", "./", "../", "~")):
-            return replace(shipped_card or ModelCard(name, role), path=Path(value).expanduser())
+            return from_table(start, value)
+        if is_folder(value):
+            return at_folder(start, value)
         if (target := self._shipped.get((role, value.lower()))) is not None:
             return target
-        if value.count("/") == 1:
-            return _from_hub(role, name, value)
+        if is_repo(value):
+            return at_repo(ModelCard(start.id, role), value)
         raise SettingsError(
-            f"{value!r} is no catalogued {role}, no folder (start it with / or ./) and no hub repo",
-            param=f"{role}s.{name}",
+            f"{value!r} is no known {role}, no folder (start it with / or ./) and no hub repo"
         )
 
     def _unknown(self, role: Role, model: str) -> UnknownModel:
@@ -196,11 +213,6 @@ class Catalog:
         return UnknownModel(f"unknown {role} {model!r}; known: {known}", param=param)
 
 
-def _from_hub(role: Role, name: str, value: str) -> ModelCard:
-    repo, _, revision = value.partition("@")
-    return ModelCard(name, role, repo=repo, revision=revision or None)
-
-
 def _by_id(cards: Iterable[ModelCard]) -> dict[tuple[Role, str], ModelCard]:
     found: dict[tuple[Role, str], ModelCard] = {}
     for card in cards:
@@ -208,6 +220,3 @@ def _by_id(cards: Iterable[ModelCard]) -> dict[tuple[Role, str], ModelCard]:
             if found.setdefault((card.role, name.lower()), card) is not card:
                 raise ValueError(f"catalog.toml lists {name!r} twice as a {card.role}")
     return found
-
-
-assert {field.name for field in fields(ModelCard)} >= CONFIGURABLE

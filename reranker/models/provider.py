@@ -123,8 +123,7 @@ class Provider:
 
     def _load(self, card: ModelCard) -> Loaded:
         start = time.perf_counter()
-        base = self.catalog.find("bi-encoder", card.base) if card.base is not None else card
-        source = sources.locate(base, offline=self._offline)
+        source = sources.locate(self.catalog.base_of(card), offline=self._offline)
         hardware = self.hardware
         import torch
 
