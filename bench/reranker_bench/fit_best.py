@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 TRAINING = ("selqa-dev", "policyqa-dev", "covidqa", "medquad", "keyphrase", "tldr")
 REPORTED = ("cranfield", "cisi", "wikiqa-test")
-ALONE = ("cosine", "attention")
-TOGETHER = ("cosine", "attention", "cross_encoder")
+ALONE = ("cosine", "attention", "subspace")
+TOGETHER = ("cosine", "attention", "subspace", "cross_encoder")
 
 
 class Fitting:
@@ -114,8 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.write(None, alone, training)
     report.reliability(say, alone, training, reported)
     if options.model_cross:
-        unseen = [table.only(table.sample.unseen) for table in training]
-        unseen = run.with_cross(unseen)
+        unseen = [table.unseen(options.cross_queries) for table in training]
+        unseen = run.with_cross([table for table in unseen if table.sample.queries])
         together = fit(unseen, options.together, options.pull)
         run.write(run.models.cross(options.model_cross).name, together, unseen)
         reported = run.with_cross(reported)
@@ -138,10 +138,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, default=Path(".cache/fit_best"))
     parser.add_argument("--model", default="all-MiniLM-L6-v2", help="bi-encoder id")
     parser.add_argument("--model-cross", help="cross-encoder id; without it only the first half")
-    parser.add_argument("--queries", type=int, default=120, help="of each training collection")
+    parser.add_argument("--queries", type=int, default=60, help="of each training collection")
     parser.add_argument("--depth", type=int, default=30, help="of the training pools")
-    parser.add_argument("--report-queries", type=int, default=75, help="of each reported one")
-    parser.add_argument("--pull", type=float, default=0.1, help="towards equal weights")
+    parser.add_argument("--cross-queries", type=int, default=60, help="of those, for logits")
+    parser.add_argument("--report-queries", type=int, default=50, help="of each reported one")
+    parser.add_argument("--pull", type=float, default=1.0, help="towards equal weights")
     parser.add_argument("--alone", nargs="+", default=ALONE, help="terms without cross-encoder")
     parser.add_argument("--together", nargs="+", default=TOGETHER, help="terms with one")
     return parser

@@ -13,6 +13,7 @@ from reranker_methods.lexical import lexical, sparse_lexical
 from reranker_methods.spans import best_spans
 from reranker_methods.stage1 import BiEncoderStage, distinct
 from reranker_methods.subspace import subspace
+from reranker_methods.threads import keep_blas_on_one_thread
 from reranker_methods.tokens import TokenStack
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def token_features(
         bank: background statistics of the bi-encoder's tokens.
         wanted: names of features; others than these three are ignored.
     """
+    keep_blas_on_one_thread()
     weights = bank.query_weights(query)
 
     def overlap() -> NDArray[np.float64]:

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from reranker_methods.threads import keep_blas_on_one_thread
 from reranker_methods.tokens import TokenStack, weighted_mean
 
 if TYPE_CHECKING:
@@ -65,7 +64,6 @@ def subspace(
     Returns:
         (n,) in [-1, 1]; 0 for a document without tokens.
     """
-    keep_blas_on_one_thread()
     members = np.zeros((len(query), len(documents)), dtype=np.float32)
     chance = np.full(len(documents), NOTHING)
     for j in np.flatnonzero(np.diff(documents.offsets)):

@@ -49,14 +49,14 @@ class Table:
     offsets: NDArray[np.int64]
     relevant: NDArray[np.float64]
 
-    def only(self, queries: frozenset[str]) -> Table:
-        """Return the table of these queries alone."""
-        kept = [i for i, q in enumerate(self.sample.queries) if q in queries]
+    def unseen(self, limit: int) -> Table:
+        """Return the table of the first queries that a cross-encoder's training held out."""
+        names = [q for q in self.sample.queries if q in self.sample.unseen][:limit]
+        kept = [i for i, q in enumerate(self.sample.queries) if q in names]
         rows = np.concatenate(
             [np.arange(self.offsets[i], self.offsets[i + 1]) for i in kept] or [np.zeros(0, int)]
         )
         lengths = np.diff(self.offsets)[kept]
-        names = [q for q in self.sample.queries if q in queries]
         sample = replace(self.sample, queries={q: self.sample.queries[q] for q in names})
         return Table(
             sample,
@@ -142,7 +142,8 @@ def _placebos(query: TokenVectors, own: TokenStack, other: TokenStack, bank: Ban
 def _cached(
     folder: Path, sample: Sample, digests: Sequence[str], make: Callable[[], Values]
 ) -> Values:
-    digest = hashlib.sha256(repr((VERSION, digests, sample.pools)).encode()).hexdigest()[:16]
+    pools = {query: sample.pools[query] for query in sample.queries}
+    digest = hashlib.sha256(repr((VERSION, digests, pools)).encode()).hexdigest()[:16]
     path = folder / f"{sample.name}-{digest}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -104,10 +104,12 @@ def test_features_that_never_rise_with_relevance_are_refused():
         fit([table()], ("bad",), pull=0.0)
 
 
-def test_only_keeps_the_pairs_of_the_named_queries():
+def test_unseen_keeps_the_pairs_of_queries_held_out_from_training():
     some = table()
 
-    part = some.only(some.sample.unseen)
+    part = some.unseen(10)
+
+    assert list(some.unseen(1).sample.queries) == ["q1"]
 
     assert list(part.sample.queries) == ["q1", "q3"]
     assert part.offsets.tolist() == [0, 10, 20]
