@@ -123,6 +123,7 @@ def _add_routes(app: FastAPI, serving: Serving) -> None:
     @app.post(
         v3.PATH,
         summary="Rank documents by relevance to a query",
+        tags=["rerank"],
         response_model=RerankAnswer,
         responses=_ERRORS,
         openapi_extra={
@@ -137,11 +138,11 @@ def _add_routes(app: FastAPI, serving: Serving) -> None:
     async def rerank(request: Request) -> Response:
         return await serving.answer(request, Door(v3.DIALECT))
 
-    @app.get("/healthz", summary="Is the process alive?")
+    @app.get("/healthz", tags=["operations"], summary="Is the process alive?")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", summary="Will a request be served?")
+    @app.get("/readyz", tags=["operations"], summary="Will a request be served?")
     async def readyz() -> Response:
         states: dict[str, str] = getattr(serving.reranker.models, "states", dict)()
         up = serving.ready.is_set() and serving.admission.open
