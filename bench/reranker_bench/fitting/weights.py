@@ -30,19 +30,22 @@ def fit(tables: Sequence[Table], names: Sequence[str], pull: float) -> WeightedS
 
     The loss is ListNet's top-one cross-entropy (Cao et al., "Learning to Rank: From Pairwise
     Approach to Listwise Approach", ICML 2007), averaged over the queries of a collection,
-    then over collections, plus `pull` times the variance of the weights: it pulls them
-    towards each other, where a convex combination is safest out of domain. Weights are
-    scaled to sum to 1, the calibration takes up the scale.
+    then over collections, plus `pull` times the squared distance of the weights to the
+    direction of `even`: without evidence each model has the same say, shared evenly among
+    its features. That guards against what the training collections have in common and
+    others have not. Weights are scaled to sum to 1, the calibration takes up the scale.
 
     Args:
         tables: the collections to fit on.
         names: the features that may get weight.
-        pull: strength of the pull towards equal weights.
+        pull: strength of the pull towards even weights.
 
     Raises:
         ValueError: no feature rises with relevance.
     """
     scales = {name: constants(tables, name) for name in names}
+    prior = even(names)
+    prior /= np.linalg.norm(prior)
     designs = [
         np.stack([(table.values[n] - scales[n][0]) / scales[n][1] for n in names], axis=1)
         for table in tables
@@ -50,12 +53,12 @@ def fit(tables: Sequence[Table], names: Sequence[str], pull: float) -> WeightedS
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         parts = [_listwise(t, x, weights) for t, x in zip(tables, designs, strict=True)]
-        away = weights - weights.mean()
+        away = weights - (weights @ prior) * prior
         value = float(np.mean([part[0] for part in parts])) + pull * float(away @ away)
         return value, np.mean([part[1] for part in parts], axis=0) + 2 * pull * away
 
     found = minimize(
-        loss, np.ones(len(names)), jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(names)
+        loss, even(names), jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(names)
     )
     if not found.x.any():
         raise ValueError(f"none of {', '.join(names)} rises with relevance")
@@ -65,6 +68,12 @@ def fit(tables: Sequence[Table], names: Sequence[str], pull: float) -> WeightedS
         for name, weight in zip(names, weights, strict=True)
     }
     return calibrate(tables, terms)
+
+
+def even(names: Sequence[str]) -> NDArray[np.float64]:
+    """Return weights that give each model the same say, shared evenly among its features."""
+    cross = np.array([name == "cross_encoder" for name in names])
+    return np.where(cross, 1.0, 1.0 / max(1, int((~cross).sum())))
 
 
 def calibrate(tables: Sequence[Table], terms: dict[str, Term]) -> WeightedSum:
