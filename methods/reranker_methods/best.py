@@ -28,7 +28,8 @@ def best(request: RerankRequest, models: Models) -> Pipeline:
     cross = models.cross(request.model_cross) if request.model_cross else None
     recall = BiEncoderStage(request, bi, tokens=True)
     judge = CrossEncoderStage(request, cross) if cross else None
-    fusion = FusionStage(recall, judge, profile_for(bi.name, cross.name if cross else None))
+    profile = profile_for(bi.name, cross.name if cross else None, request.profile)
+    fusion = FusionStage(recall, judge, profile)
     stages = [Stage("bi_encoder", recall, keep=request.stage1_top_k)]
     if judge:
         stages.append(Stage("cross_encoder", judge))

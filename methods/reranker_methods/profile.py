@@ -88,13 +88,23 @@ def file_name(bi_encoder: str, cross_encoder: str | None) -> str:
 
 
 @cache
-def profile_for(bi_encoder: str, cross_encoder: str | None) -> Profile:
-    """Return the shipped profile of a pair, or the default with the bi-encoder's own bank.
+def profile_for(bi_encoder: str, cross_encoder: str | None, own: str | None = None) -> Profile:
+    """Return the profile of a pair: the user's own, the shipped one, or the default.
+
+    A default profile takes the bi-encoder's own bank where there is one.
 
     Args:
         bi_encoder: the id of the weights, as `BiEncoder.name` has it.
         cross_encoder: the same of the cross-encoder, or None where none is used.
+        own: file of a profile that goes before the shipped one of its pair.
+
+    Raises:
+        SettingsError: that file cannot be read.
     """
+    if own is not None:
+        fitted = load(Path(own).expanduser())
+        if (fitted.bi_encoder, fitted.cross_encoder) == (bi_encoder, cross_encoder):
+            return fitted
     exact = _shipped(bi_encoder, cross_encoder)
     if exact is not None:
         return exact

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from reranker import registry
-from reranker.errors import RerankerError
+from reranker.errors import RerankerError, SettingsError
 from reranker_server import docs_page, routes, v3
 from reranker_server.dialect import Door
 from reranker_server.errors import http_problem, problem
@@ -107,6 +107,8 @@ def _rehearse(reranker: Reranker) -> None:
     for name in registry.names():
         try:
             reranker.rank("warm", ["up"], method=name)
+        except SettingsError:
+            raise
         except Exception:  # a broken plug-in must not keep the others from being served
             log.exception("method %s does not work", name)
 

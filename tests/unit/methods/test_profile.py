@@ -114,3 +114,14 @@ def test_a_models_own_lexical_weights_come_first():
     query = TokenVectors(np.eye(2, dtype=np.float32), np.array([0, 1]), np.zeros((2, 2)), own)
 
     assert Bank(np.ones(5, np.float32)).query_weights(query) == pytest.approx([0.3, 0.0])
+
+
+def test_an_own_profile_goes_before_the_shipped_one_of_its_pair_only(tmp_path):
+    data = json.loads((FOLDER / "default.json").read_text())
+    data |= {"bi_encoder": "ours", "cross_encoder": None, "fitted": {"on": "our data"}}
+    (tmp_path / "own.json").write_text(json.dumps(data))
+    own = str(tmp_path / "own.json")
+    assert profile_for("ours", None, own).fitted == {"on": "our data"}
+    assert profile_for("other", None, own) == profile_for("other", None)
+    with pytest.raises(SettingsError):
+        profile_for("ours", None, str(tmp_path / "absent.json"))
