@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from reranker_bench.fitting.features import Table
 
 
+Scales = dict[str, tuple[float, float]]
+
+
 def constants(tables: Sequence[Table], name: str) -> tuple[float, float]:
     """Return mean and standard deviation of a feature, every collection with the same say."""
     means = [float(table.values[name].mean()) for table in tables]
@@ -46,10 +49,7 @@ def fit(tables: Sequence[Table], names: Sequence[str], pull: float) -> WeightedS
     scales = {name: constants(tables, name) for name in names}
     prior = even(names)
     prior /= np.linalg.norm(prior)
-    designs = [
-        np.stack([(table.values[n] - scales[n][0]) / scales[n][1] for n in names], axis=1)
-        for table in tables
-    ]
+    designs = [_standardised(table, scales) for table in tables]
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         parts = [_listwise(t, x, weights) for t, x in zip(tables, designs, strict=True)]
@@ -57,17 +57,18 @@ def fit(tables: Sequence[Table], names: Sequence[str], pull: float) -> WeightedS
         value = float(np.mean([part[0] for part in parts])) + pull * float(away @ away)
         return value, np.mean([part[1] for part in parts], axis=0) + 2 * pull * away
 
-    found = minimize(
-        loss, even(names), jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(names)
-    )
+    bounds = [(0, None)] * len(names)
+    found = minimize(loss, even(names), jac=True, method="L-BFGS-B", bounds=bounds)
     if not found.x.any():
         raise ValueError(f"none of {', '.join(names)} rises with relevance")
     weights = found.x / found.x.sum()
-    terms = {
-        name: Term(*scales[name], round(float(weight), 3))
-        for name, weight in zip(names, weights, strict=True)
-    }
-    return calibrate(tables, terms)
+    return calibrate(
+        tables,
+        {
+            name: Term(*scales[name], round(float(weight), 3))
+            for name, weight in zip(names, weights, strict=True)
+        },
+    )
 
 
 def even(names: Sequence[str]) -> NDArray[np.float64]:
@@ -83,6 +84,12 @@ def calibrate(tables: Sequence[Table], terms: dict[str, Term]) -> WeightedSum:
     relevant = np.concatenate([table.relevant > 0 for table in tables])
     say = np.concatenate([np.full(len(t.relevant), 1 / len(t.relevant)) for t in tables])
     return WeightedSum(terms, fit_calibration(fused, relevant, say))
+
+
+def _standardised(table: Table, scales: Scales) -> NDArray[np.float64]:
+    """Return the (pairs, features) standardised values of the named features."""
+    columns = [(table.values[name] - mean) / spread for name, (mean, spread) in scales.items()]
+    return np.stack(columns, axis=1)
 
 
 def _listwise(
