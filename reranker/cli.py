@@ -21,7 +21,6 @@ from reranker.errors import InvalidRequest, RerankerError
 
 app = typer.Typer(
     name="reranker",
-    help="Rerank documents: one request names a method, and so chooses speed or accuracy.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,6 +39,23 @@ def main() -> None:
             f"reranker: {error.for_operator()}", markup=False
         )
         sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from reranker import __version__
+
+        sys.stdout.write(f"reranker {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Rerank documents: one request names a method, and so chooses speed or accuracy."""
 
 
 @app.command()
@@ -160,18 +176,13 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     _print_json(rows) if as_json else _print_table(rows)
 
 
-def _mount_bench() -> None:
-    """Add the commands of the benchmark package; it imports its extras only when one is run."""
-    from reranker_bench.cli import register
+def _mount() -> None:
+    """Add the commands of the other packages; they import what is heavy only when run."""
+    from reranker_bench.cli import register as add_bench
+    from reranker_server.keys_cli import register as add_keys
 
-    register(app)
-
-
-def _mount_keys() -> None:
-    """Add the commands of the keys file."""
-    from reranker_server.keys_cli import register
-
-    register(app)
+    add_bench(app)
+    add_keys(app)
 
 
 def _read_documents(path: Path | None) -> list[str | dict[str, Any]]:
@@ -233,7 +244,7 @@ def _log(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-_mount_keys()
+_mount()
 
 if __name__ == "__main__":
     main()
