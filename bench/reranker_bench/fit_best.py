@@ -24,6 +24,7 @@ from reranker_bench.fitting import bank as banks
 from reranker_bench.fitting import features, ladder, report
 from reranker_bench.fitting.sample import draw
 from reranker_bench.fitting.weights import fit
+from reranker_bench.pools import spaced
 from reranker_methods.bank import load_bank, save_bank
 from reranker_methods.profile import file_name
 
@@ -118,7 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unseen = run.with_cross([table for table in unseen if table.sample.queries])
         together = fit(unseen, options.together, options.pull)
         run.write(run.models.cross(options.model_cross).name, together, unseen)
-        reported = run.with_cross(reported)
+        reported = run.with_cross(
+            [t.only(spaced(list(t.sample.queries), options.cross_report)) for t in reported]
+        )
         rungs = [*ladder.LADDER[:2], *ladder.WITH_CROSS]
         report.show(say, "With the cross-encoder", unseen, reported, rungs, options.pull)
         report.reliability(say, together, unseen, reported)
@@ -141,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--queries", type=int, default=60, help="of each training collection")
     parser.add_argument("--depth", type=int, default=30, help="of the training pools")
     parser.add_argument("--cross-queries", type=int, default=60, help="of those, for logits")
+    parser.add_argument("--cross-report", type=int, default=25, help="of the reported ones")
     parser.add_argument("--report-queries", type=int, default=50, help="of each reported one")
     parser.add_argument("--pull", type=float, default=1.0, help="towards equal weights")
     parser.add_argument("--alone", nargs="+", default=ALONE, help="terms without cross-encoder")

@@ -51,7 +51,11 @@ class Table:
 
     def unseen(self, limit: int) -> Table:
         """Return the table of the first queries that a cross-encoder's training held out."""
-        names = [q for q in self.sample.queries if q in self.sample.unseen][:limit]
+        return self.only([q for q in self.sample.queries if q in self.sample.unseen][:limit])
+
+    def only(self, queries: Sequence[str]) -> Table:
+        """Return the table of some of the queries."""
+        names = [q for q in self.sample.queries if q in queries]
         kept = [i for i, q in enumerate(self.sample.queries) if q in names]
         rows = np.concatenate(
             [np.arange(self.offsets[i], self.offsets[i + 1]) for i in kept] or [np.zeros(0, int)]
