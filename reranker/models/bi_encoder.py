@@ -168,7 +168,7 @@ class SentenceBiEncoder:
         return TokenVectors(
             vectors=output.tokens * np.float32(1 / FIXED_POINT),
             ids=ids,
-            spans=known.spans,
+            spans=known.spans.copy(),
             # Two unknown tokens are not the same word, so they count for nothing.
             weights=None if output.weights is None else output.weights * (ids != self._unknown),
         )

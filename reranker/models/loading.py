@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub.utils.tqdm import enable_progress_bars
-from safetensors import SafetensorError
+from safetensors import safe_open
 from safetensors.torch import load_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 from transformers.utils.logging import disable_progress_bar
 
-from reranker.errors import ModelUnavailable
+from reranker.errors import ModelUnavailable, RerankerError
 from reranker.models.bi_encoder import SentenceBiEncoder
 from reranker.models.catalog import ModelCard
 from reranker.models.cross_encoder import PairCrossEncoder
 from reranker.models.hardware import Hardware
 from reranker.models.network import Heads
 from reranker.models.sources import Source, sha256_of
-
-# Raised for a file that is not what its name says: cut short, of other shapes, no tensors.
-_BROKEN = (SafetensorError, OSError, ValueError, KeyError, RuntimeError, EOFError)
 
 # No bar for reading weights, which is quick; downloads keep theirs.
 disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -39,11 +38,9 @@ def load_bi_encoder(
     Raises:
         ModelUnavailable: its files are broken, or it does not say how it pools.
     """
-    try:
-        model = _sentence_transformer(card, source.folder)
-        heads = _heads(card, source.folder)
-    except _BROKEN as error:
-        raise _broken(card, source) from error
+    with _files_of(card, source.folder):
+        model = _sentence_transformer(card, source)
+        heads = _heads(card, source.folder, int(getattr(model.config, "hidden_size", 0)))
     if card.max_tokens is not None:
         model.max_seq_length = min(card.max_tokens, model.max_seq_length or card.max_tokens)
     return SentenceBiEncoder(card.id, model, source.digest, hardware, heads, cache_bytes)
@@ -57,10 +54,9 @@ def load_cross_encoder(
     Raises:
         ModelUnavailable: its files are broken.
     """
-    try:
-        model = CrossEncoder(str(source.folder), **_load_options(card))
-    except _BROKEN as error:
-        raise _broken(card, source) from error
+    with _files_of(card, source.folder):
+        model = CrossEncoder(str(source.folder), **_load_options(source))
+        _check_classifier(model.model, source.weights)
     window = min(filter(None, (card.max_tokens, model.max_seq_length)), default=None)
     return PairCrossEncoder(
         card.id, model.model, model.tokenizer, source.digest, hardware, window, cache_bytes
@@ -81,7 +77,7 @@ def load_overlay(
     assert card.overlay is not None
     folder = Path(str(files("reranker.models") / "embedded" / card.overlay))
     weights = folder / "overlay.safetensors"
-    try:
+    with _files_of(card, folder):
         config = BertConfig.from_pretrained(folder)
         model = BertForSequenceClassification(config)
         trained = {name: part.float() for name, part in load_file(weights).items()}
@@ -93,54 +89,81 @@ def load_overlay(
         if missing:
             raise ValueError(f"no weights for {missing[0]}")
         tokenizer = AutoTokenizer.from_pretrained(base.folder)
-    except _BROKEN as error:
-        raise _broken(card, Source(folder, "")) from error
     digest = f"{base.digest}+{sha256_of(weights)}"
     return PairCrossEncoder(
         card.id, model, tokenizer, digest, hardware, card.max_tokens, cache_bytes
     )
 
 
-def _sentence_transformer(card: ModelCard, folder: Path) -> SentenceTransformer:
-    if (folder / "modules.json").is_file():
-        return SentenceTransformer(str(folder), **_load_options(card))
+def _sentence_transformer(card: ModelCard, source: Source) -> SentenceTransformer:
+    options = _load_options(source)
+    if (source.folder / "modules.json").is_file():
+        return SentenceTransformer(str(source.folder), **options)
     if card.pooling is None:
         raise ModelUnavailable(
             f"model {card.id!r} has no modules.json, so how it pools is unknown: "
             'set pooling = "cls" or "mean" for it in the config'
         )
-    network = Transformer(str(folder), model_kwargs={"use_safetensors": True})
+    network = Transformer(str(source.folder), model_kwargs=options["model_kwargs"])
     pooling = Pooling(network.get_embedding_dimension(), card.pooling)
     return SentenceTransformer(modules=[network, pooling, Normalize()], device="cpu")
 
 
-def _load_options(card: ModelCard) -> dict[str, Any]:
+def _load_options(source: Source) -> dict[str, Any]:
     """Return options that keep the network out and pickled code unread."""
     return {
         "device": "cpu",
         "local_files_only": True,
         "trust_remote_code": False,
-        # transformers reads a .bin with weights_only=True; only a catalogued card asks for one.
-        "model_kwargs": {"use_safetensors": card.weights is None, "dtype": torch.float32},
+        # transformers reads a .bin with weights_only=True; only a catalogued card leads to one.
+        "model_kwargs": {
+            "use_safetensors": source.weights.suffix != ".bin",
+            "dtype": torch.float32,
+        },
     }
 
 
-def _heads(card: ModelCard, folder: Path) -> Heads | None:
+def _check_classifier(network: Any, weights: Path) -> None:
+    """Refuse weights without a classifier, in whose place the library would put random numbers."""
+    if weights.suffix != ".safetensors":
+        return
+    body = f"{network.base_model_prefix}."
+    wanted = {name for name in network.state_dict() if not name.startswith(body)}
+    with safe_open(weights, framework="pt") as file:
+        if wanted and wanted.isdisjoint(file.keys()):
+            raise ValueError(f"no weights for {min(wanted)}")
+
+
+def _heads(card: ModelCard, folder: Path, width: int) -> Heads | None:
     if not card.heads:
         return None
-    return Heads(_linear(folder / "colbert_linear.pt"), _linear(folder / "sparse_linear.pt"))
+    names = ("colbert_linear.pt", "sparse_linear.pt")
+    return Heads(*(_linear(folder / name, width) for name in names))
 
 
-def _linear(path: Path) -> torch.nn.Linear:
+def _linear(path: Path, width: int) -> torch.nn.Linear:
     """Read a linear layer saved as a plain state dict; anything but tensors is refused."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     layer = torch.nn.Linear(*reversed(state["weight"].shape))
     layer.load_state_dict(state)
+    if layer.in_features != width:
+        raise ValueError(f"{path.name} reads {layer.in_features} numbers, the network has {width}")
     return layer.eval()
 
 
-def _broken(card: ModelCard, source: Source) -> ModelUnavailable:
-    return ModelUnavailable(
-        f"the files of model {card.id!r} are broken or incomplete; fetch them again",
-        detail=str(source.folder),
-    )
+@contextmanager
+def _files_of(card: ModelCard, folder: Path) -> Iterator[None]:
+    """Turn whatever reading a model's files raises into one error that names the model.
+
+    The libraries below raise errors of many kinds, some of them bare `Exception`.
+    """
+    try:
+        yield
+    except (RerankerError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ModelUnavailable(
+            f"the files of model {card.id!r} are broken or incomplete; fetch them again",
+            detail=f"{folder}: {reason[:200]}",
+        ) from error

@@ -54,6 +54,7 @@ class Provider:
         self._patience = patience
         self._loads: dict[ModelCard, Future[Loaded]] = {}
         self._lock = threading.Lock()
+        self._hardware_lock = threading.Lock()
 
     def bi(self, model: str) -> BiEncoder:
         """Return the bi-encoder that the id stands for; see `Models.bi`."""
@@ -86,7 +87,7 @@ class Provider:
     @property
     def hardware(self) -> Hardware:
         """Return where models run, chosen when first asked for."""
-        with self._lock:
+        with self._hardware_lock:  # not the other one: choosing imports torch, which takes long
             if self._hardware is None:
                 self._hardware = self._choose_hardware()
             return self._hardware

@@ -19,15 +19,20 @@ from reranker.errors import ModelUnavailable
 from reranker.models.catalog import ModelCard
 
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "1_*/*", "2_*/*", "3_*/*"]
+_TOKENIZERS = [
+    *("tokenizer.json", "vocab.txt", "vocab.json"),
+    *("sentencepiece.bpe.model", "spiece.model", "tokenizer.model"),
+]
 _HEAD_FILES = ["colbert_linear.pt", "sparse_linear.pt"]
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A folder with a model's files, and a digest that stands for its weights."""
+    """A folder with a model's files, the weights among them, and a digest that stands for those."""
 
     folder: Path
+    weights: Path
     digest: str
 
 
@@ -40,14 +45,15 @@ def locate(card: ModelCard, *, offline: bool) -> Source:
     folder = _folder(card, offline=offline)
     weights = _weights(card, folder)
     digest = sha256_of(weights)
-    if card.sha256 is not None and weights.suffix == ".safetensors" and digest != card.sha256:
+    if card.sha256 is not None and digest != card.sha256.lower():
         raise ModelUnavailable(
-            f"the weights of model {card.id!r} do not have the expected sha256; "
-            "fetch them again or remove the sha256 from its card",
+            f"the weights of model {card.id!r} do not have the expected sha256; fetch them again",
             detail=f"{weights}: {digest}, expected {card.sha256}",
         )
     check_role(card, folder)
-    return Source(folder, digest)
+    if not _has_tokenizer(folder):  # the library would make up one that knows no word
+        raise ModelUnavailable(f"model {card.id!r} has no tokenizer", detail=str(folder))
+    return Source(folder, weights, digest)
 
 
 def _folder(card: ModelCard, *, offline: bool) -> Path:
@@ -92,9 +98,9 @@ def _from_hub(card: ModelCard, *, offline: bool) -> Path:
         ways += f", or install it with: {card.install}"
     try:
         folder = Path(fetch(local_files_only=True))
-        if offline or _find_weights(card, folder):  # an interrupted download leaves none
+        if offline or _is_complete(card, folder):  # an interrupted download is not
             return folder
-    except OSError as error:
+    except (OSError, ValueError) as error:  # not there, or no name that a repo can have
         if offline:
             raise ModelUnavailable(
                 f"model {card.id!r} is not on this machine and downloads are off (offline); {ways}"
@@ -105,6 +111,32 @@ def _from_hub(card: ModelCard, *, offline: bool) -> Path:
         raise ModelUnavailable(
             f"model {card.id!r} could not be downloaded from {card.repo}; {ways}", detail=str(error)
         ) from error
+
+
+def _is_complete(card: ModelCard, folder: Path) -> bool:
+    """Whether a folder of the hub's cache has all that loading needs."""
+    index = folder / "model.safetensors.index.json"
+    needed = ["config.json", *(_HEAD_FILES if card.heads else [])]
+    if card.role == "bi-encoder" and card.pooling is None:
+        needed.append("modules.json")
+    try:
+        if (folder / "modules.json").is_file():
+            modules = json.loads((folder / "modules.json").read_text("utf-8"))
+            pooling = [each["path"] for each in modules if each["type"].endswith("Pooling")]
+            needed += [f"{path}/config.json" for path in pooling]
+        if not (folder / "model.safetensors").is_file() and index.is_file():
+            needed += set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return (
+        _find_weights(card, folder) is not None
+        and _has_tokenizer(folder)
+        and all((folder / name).is_file() for name in needed)
+    )
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _TOKENIZERS)
 
 
 def _find_weights(card: ModelCard, folder: Path) -> Path | None:
@@ -142,7 +174,8 @@ def check_role(card: ModelCard, folder: Path) -> None:
             f"model {card.id!r} is no cross-encoder: its architecture is {names[0]}, "
             "where one that ends in ForSequenceClassification is needed"
         )
-    labels = len(config.get("id2label") or {0: ""})
+    # The library writes no labels down where there are two of them.
+    labels = len(config.get("id2label") or ()) or config.get("num_labels", 2)
     if card.role == "cross-encoder" and labels != 1:
         raise ModelUnavailable(f"model {card.id!r} has {labels} labels; a reranker has one")
 
