@@ -4,11 +4,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .venv-clients
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 ARGS ?=
 DATA ?= ../shared/data
 
-.PHONY: setup serve test check bench train-cross-encoder clean
+.PHONY: setup serve test test-clients check bench train-cross-encoder clean
 
 setup: $(VENV)/.dev
 
@@ -17,6 +18,10 @@ serve: $(VENV)/.serve
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# The clients of the other APIs, in an environment of their own, against a running server.
+test-clients: $(VENV)/.dev $(CLIENTS)/.done
+	ALL_CLIENTS=1 $(CLIENTS)/bin/python -m pytest tests/clients -o filterwarnings=ignore $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -33,7 +38,7 @@ train-cross-encoder: $(VENV)/.dev
 	$(BIN)/python -m reranker_bench.training.cross_encoder --data $(DATA) --output runs/cross-encoder $(ARGS)
 
 clean:
-	rm -rf $(VENV) runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -45,3 +50,8 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/.serve
+
+$(CLIENTS)/.done: tests/clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --no-deps --requirement $<
+	touch $@
