@@ -81,9 +81,15 @@ def _sentence(where: str, method: str, compared: Compared, latency: Mapping[str,
         verb = "gains" if found.mean > 0 else "loses"
         than = "over" if found.mean > 0 else "against"
         return f"{where}, {_code(method)} {verb} {_points(abs(found.mean))} {than} {versus}{cost}."
+    span = f"from {100 * found.low:+.1f} to {100 * found.high:+.1f} points"
+    if found.low > 0 or found.high < 0:
+        return (
+            f"{where}, {_code(method)} differs from {versus} by {span}{cost}: "
+            "a hint, but among this many comparisons it may be chance."
+        )
     return (
         f"{where}, {_code(method)} shows no difference from {versus}{cost}: "
-        f"anything from {100 * found.low:+.1f} to {100 * found.high:+.1f} points fits the data."
+        f"anything {span} fits the data."
     )
 
 

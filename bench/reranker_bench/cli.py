@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
-    from reranker_bench.report import Report
 
 NOT_WHOLE, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 INSTALL = "pip install 'reranker[bench]'"
@@ -40,11 +39,15 @@ Split = Annotated[str | None, typer.Option(help="Which file of qrels/, where the
 Limit = Annotated[
     int | None, typer.Option(min=1, help="At most this many queries a data set, evenly spaced.")
 ]
+PoolSize = Annotated[
+    int, typer.Option(min=1, help="BM25 candidates a query, where the data brings none.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
     app.command("compare")(compare)
+    app.command("tune")(tune)
 
 
 def compare(
@@ -61,9 +64,7 @@ def compare(
         int, typer.Option("--stage1-top-k", min=1, help="Documents that leave stage 1.")
     ] = 100,
     max_tokens_per_doc: Annotated[int, typer.Option(min=1, help="Where documents are cut.")] = 512,
-    pool_size: Annotated[
-        int, typer.Option(min=1, help="BM25 candidates a query, where the data brings none.")
-    ] = 100,
+    pool_size: PoolSize = 100,
     latency_queries: Annotated[
         int, typer.Option(min=0, help="Queries a data set on which latency is measured.")
     ] = 10,
@@ -102,11 +103,70 @@ def compare(
     raise typer.Exit(_compare(options, shard))
 
 
+def tune(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The profile, a .json file.")],
+    dataset: Datasets = ["sample"],  # noqa: B006  # typer reads it, nobody writes to it
+    model: Model = None,
+    model_cross: ModelCross = None,
+    split: Split = None,
+    limit: Limit = None,
+    pool_size: PoolSize = 100,
+    folds: Annotated[int, typer.Option(min=2, help="Parts that the queries are dealt into.")] = 5,
+    pull: Annotated[float, typer.Option(min=0, help="Pull towards equal weights.")] = 0.1,
+    cache: Annotated[Path, typer.Option(help="Folder where features are kept.")] = Path(
+        ".cache/tune"
+    ),
+    threshold: Annotated[
+        str | None, typer.Option(help="Find a score_threshold: precision=0.9 or recall=0.8.")
+    ] = None,
+) -> None:
+    """Fit `best` to labelled queries; adopt only what is measurably better."""
+    options = {
+        "datasets": tuple(dataset),
+        "output": output,
+        "model": model,
+        "model_cross": model_cross,
+        "split": split,
+        "limit": limit,
+        "pool_size": pool_size,
+        "folds": folds,
+        "pull": pull,
+        "cache": cache,
+    }
+    raise typer.Exit(_tune(options, threshold))
+
+
+def _tune(options: dict[str, object], goal: str | None) -> int:
+    try:
+        from reranker.engine import Reranker
+        from reranker.errors import RerankerError
+        from reranker_bench import summaries, tuning
+        from reranker_bench.datasets import DatasetError
+        from reranker_bench.threshold import Goal, ThresholdError
+        from reranker_bench.tune import TuneError
+    except ModuleNotFoundError as error:
+        return _fail(f"{error.name} is not installed; install it with: {INSTALL}")
+    try:
+        wanted = Goal.parse(goal) if goal else None
+        chosen = tuning.Options(**options, threshold=wanted)  # type: ignore[arg-type]
+        with Reranker() as engine, console.status("computing features") as status:
+            result = tuning.run(chosen, engine, status.update)
+    except (DatasetError, TuneError, ThresholdError) as error:
+        return _fail(str(error))
+    except RerankerError as error:
+        return _fail(error.for_operator())
+    except KeyboardInterrupt:
+        console.print("[yellow]Interrupted.[/] Features computed so far are kept.")
+        return INTERRUPTED
+    summaries.tuned(result, chosen.output, console)
+    return NOT_WHOLE if result.no_threshold else 0
+
+
 def _compare(options: dict[str, object], shard: str) -> int:
     try:
         from reranker.errors import RerankerError
         from reranker.settings import Settings
-        from reranker_bench import session
+        from reranker_bench import session, summaries
         from reranker_bench.datasets import DatasetError
         from reranker_bench.plan import PlanError, Shard
         from reranker_bench.progress import Bars
@@ -125,7 +185,7 @@ def _compare(options: dict[str, object], shard: str) -> int:
         return _fail(str(error))
     except RerankerError as error:
         return _fail(error.for_operator())
-    _summarise(report, chosen.output)
+    summaries.compared(report, chosen.output, console)
     if interrupted:
         console.print("[yellow]Interrupted.[/] The same command with --resume goes on from here.")
         return INTERRUPTED
@@ -134,39 +194,5 @@ def _compare(options: dict[str, object], shard: str) -> int:
 
 def _fail(message: str) -> int:
     for line in message.splitlines():
-        console.print(f"[red]error:[/] {_plain(line)}", soft_wrap=True)
+        console.print(f"[red]error:[/] {escape(line)}", soft_wrap=True)
     return WRONG_INPUT
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _summarise(report: Report, output: Path) -> None:
-    from reranker_bench.quality import MEASURES
-
-    for name, found in report.data["datasets"].items():
-        table = Table(title=name, title_justify="left", title_style="bold")
-        table.add_column("method")
-        for heading in (*MEASURES, "cold p50", "warm p50"):
-            table.add_column(heading, justify="right")
-        for method in report.methods:
-            values = found[method]
-            times = (values["latency"].get(state) for state in ("cold", "warm"))
-            shown = [f"{1000 * each['p50']:,.0f} ms" if each else "" for each in times]
-            table.add_row(method, *(f"{values[m]:.4f}" for m in MEASURES), *shown)
-        console.print(table)
-    for sentences in report.data["advice"].values():
-        for sentence in sentences:
-            console.print(f"• {_plain(sentence)}", soft_wrap=True)
-    for failure in report.data["failures"][:10]:
-        console.print(
-            f"[red]failed:[/] {failure['dataset']}, query {failure['query']}, "
-            f"{failure['method']}: {_plain(failure['error'])}",
-            soft_wrap=True,
-        )
-    if len(report.data["failures"]) > 10:
-        console.print(f"[red]and {len(report.data['failures']) - 10} more[/], see report.json")
-    console.print(f"Report: [bold]{output / 'report.html'}[/]", soft_wrap=True)

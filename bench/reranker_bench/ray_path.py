@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -114,8 +115,8 @@ def _stream(
     settings: Settings,
     workers: int,
 ) -> Iterator[tuple[Record, dict[str, object], dict[str, object]]]:
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
     rows = [{"tasks": text} for text in _by_query(pending)]
     blocks = max(workers, -(-len(rows) // QUERIES_A_BATCH))
     data = ray.data.from_items(rows, override_num_blocks=min(blocks, len(rows)))
@@ -127,7 +128,7 @@ def _stream(
             settings.model_copy(update={"threads": settings.threads or _threads(workers)}),
         ),
         batch_size=QUERIES_A_BATCH,
-        concurrency=workers,
+        compute=ray.data.ActorPoolStrategy(size=workers),
     )
     for row in ranked.iter_rows():
         about = json.loads(row["about"])

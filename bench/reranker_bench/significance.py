@@ -59,13 +59,16 @@ class Difference:
     losses: int
 
 
-def compare(strata: Strata, resamples: int = RESAMPLES, seed: int = SEED) -> Difference:
+def compare(
+    strata: Strata, resamples: int = RESAMPLES, seed: int = SEED, level: float = LEVEL
+) -> Difference:
     """Test the differences of two methods.
 
     Args:
         strata: for each data set the (q,) differences, one a query.
         resamples: random swaps, and bootstrap draws.
         seed: equal seeds give equal answers.
+        level: of the interval.
 
     Raises:
         ValueError: there is no query, or a difference is not finite.
@@ -75,7 +78,7 @@ def compare(strata: Strata, resamples: int = RESAMPLES, seed: int = SEED) -> Dif
     joined = np.concatenate(strata)
     if not np.isfinite(joined).all():
         raise ValueError("a difference is not finite")
-    low, high = bootstrap_interval(strata, resamples, seed)
+    low, high = bootstrap_interval(strata, resamples, seed, level)
     tie = np.abs(joined) <= _EQUAL
     return Difference(
         mean=float(np.mean([differences.mean() for differences in strata])),
