@@ -108,6 +108,7 @@ STATUS: dict[type[errors.RerankerError], tuple[int, str, str]] = {
     errors.RerankerError: (500, "server_error", "internal"),
 }
 _RETRY_MODEL_SECONDS = 5
+_HALF_MESSAGE = 500
 _CLOSE = {"Connection": "close"}  # what is left of the body is not worth reading
 
 
@@ -115,8 +116,16 @@ def problem(error: Exception) -> Problem:
     """Return what to tell the caller of an error."""
     for kind, (status, name, code) in STATUS.items():
         if isinstance(error, kind):
-            return Problem(status, name, error.message, code, error.param, _headers(error))
+            message = _shorten(error.message)
+            return Problem(status, name, message, code, error.param, _headers(error))
     return Problem(500, "server_error", "the server failed; the log says why", "internal")
+
+
+def _shorten(message: str) -> str:
+    """Leave out the middle of a long message: a caller's own huge value is not worth repeating."""
+    if len(message) <= 2 * _HALF_MESSAGE:
+        return message
+    return f"{message[:_HALF_MESSAGE]} ... {message[-_HALF_MESSAGE:]}"
 
 
 def _headers(error: errors.RerankerError) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from reranker.errors import ModelUnavailable, RerankerError
 from reranker_server.bodies import to_json
@@ -75,7 +75,12 @@ def add(app: FastAPI, serving: Serving) -> dict[str, Any]:
     _add_listing(app, serving, schemas)
     _add_health(app, serving)
 
-    @app.get("/llms.txt", summary="What this server is, for language models", tags=["about"])
+    @app.get(
+        "/llms.txt",
+        summary="What this server is, for language models",
+        tags=["about"],
+        response_class=PlainTextResponse,
+    )
     async def llms() -> Response:
         return Response(TEXT, media_type="text/plain; charset=utf-8")
 
