@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tomllib
 
@@ -68,12 +69,18 @@ def test_the_example_method_is_the_one_that_is_packaged():
     assert shown.strip() in file.read_text()
 
 
-def test_the_tables_list_every_field_and_every_command_flag():
+def test_the_table_of_the_request_lists_every_field():
     from reranker_server.schemas import RerankBody
 
     text = readme.README.read_text()
-    assert all(f"`{name}`" in text for name in RerankBody.model_fields)
-    engine = [
-        name for name in Settings.model_fields if name not in ("bi_encoders", "cross_encoders")
-    ]
-    assert all(f"`{name}`" in text for name in engine)
+    assert all(f"| `{name}` |" in text for name in RerankBody.model_fields)
+
+
+def test_the_tables_of_settings_are_those_of_the_code():
+    text = readme.README.read_text()
+    assert readme.fill_tables(text) == text
+
+
+def test_every_link_leads_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)", readme.README.read_text()):
+        assert (readme.ROOT / target).exists(), target

@@ -1,7 +1,8 @@
 """The README's blocks: read, run, compared, and rewritten.
 
 `python tests/support/readme.py` runs every console block against a server of its own and writes
-the answers into the README. The test of the same blocks fails when they no longer hold.
+the answers into the README, and the settings' own descriptions into its tables. The test of the
+same blocks fails when they no longer hold.
 """
 
 from __future__ import annotations
@@ -167,7 +168,28 @@ def rewrite(file: Path = README) -> None:
                 ]
                 return f"```console\n{''.join(made)}```"
 
-            file.write_text(_BLOCK.sub(fill, file.read_text()))
+            file.write_text(fill_tables(_BLOCK.sub(fill, file.read_text())))
+
+
+_TABLE = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.S)
+
+
+def fill_tables(text: str) -> str:
+    """Write the tables of settings from the settings themselves."""
+    from reranker import Settings
+    from reranker_server import ServerSettings
+
+    sections = {"engine": Settings, "server": ServerSettings}
+    return _TABLE.sub(lambda match: _table(match[1], sections[match[1]]), text)
+
+
+def _table(name: str, section: type[Any]) -> str:
+    rows = [f"<!-- settings: {name} -->", f"| `[{name}]` | default | meaning |", "|---|---|---|"]
+    for key, info in section.model_fields.items():
+        if info.description is not None:
+            shown = "" if info.default in (None, ()) else json.dumps(info.default)
+            rows.append(f"| `{key}` | {shown} | {info.description} |")
+    return "\n".join([*rows, "<!-- end -->"])
 
 
 def is_start(command: str) -> bool:
