@@ -1,0 +1,172 @@
+"""The front door: what it fills in, what it refuses, and which errors come out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reranker import (
+    InferenceError,
+    InvalidRequest,
+    ModelUnavailable,
+    Reranker,
+    Settings,
+    UnknownMethod,
+    UnknownModel,
+    registry,
+)
+from reranker.models.roles import Models
+from reranker.pipeline import Pipeline, Stage, StageScores
+from reranker.types import Document, Ranking, RerankRequest
+
+SETTINGS = Settings(model="our-bi", model_cross="our-cross")
+
+
+class NoModels:
+    """Models for methods that need none; notes that it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def bi(self, model: str) -> Any:
+        raise UnknownModel(f"unknown {model}")
+
+    cross = bi
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[RerankRequest]:
+    """Register methods that only note what they were asked."""
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    asked: list[RerankRequest] = []
+
+    def build(request: RerankRequest, models: Models) -> Pipeline:
+        asked.append(request)
+        stage = Stage("s", lambda indices: StageScores(-indices.astype(np.float64)))
+        return Pipeline((stage,), lambda values: values)
+
+    def broken(request: RerankRequest, models: Models) -> Pipeline:
+        raise ZeroDivisionError("of a secret document")
+
+    def modelled(request: RerankRequest, models: Models) -> Pipeline:
+        models.bi(request.model)
+        raise AssertionError
+
+    registry.register("plain", roles=())(build)
+    registry.register("crossing", roles=("cross-encoder",))(build)
+    registry.register("broken", roles=())(broken)
+    registry.register("modelled", roles=())(modelled)
+    return asked
+
+
+def rank(documents: Sequence[Any] = ("a", "b"), **options: Any) -> Ranking:
+    return Reranker(SETTINGS, NoModels()).rank("q", documents, **options)  # type: ignore[arg-type]
+
+
+def test_models_that_are_not_named_come_from_the_settings(seen: list[RerankRequest]) -> None:
+    rank(method="plain")
+    rank(method="crossing")
+    rank(method="crossing", model="named", model_cross="named-cross")
+    assert [(request.model, request.model_cross) for request in seen] == [
+        ("our-bi", None),  # a method that can do without a cross-encoder is given none
+        ("our-bi", "our-cross"),
+        ("named", "named-cross"),
+    ]
+
+
+def test_every_option_reaches_the_method(seen: list[RerankRequest]) -> None:
+    rank(
+        [{"title": "t"}],
+        method="plain",
+        top_n=1,
+        stage1_top_k=2,
+        max_tokens_per_doc=3,
+        batch_size=4,
+        rank_fields=["title"],
+        score_threshold=-5.0,
+        explain=True,
+        timeout=60,
+    )
+    (request,) = seen
+    assert request.documents == (Document({"title": "t"}, "t"),)
+    assert (request.top_n, request.stage1_top_k, request.max_tokens_per_doc) == (1, 2, 3)
+    assert (request.score_threshold, request.explain) == (-5.0, True)
+    assert request.call.batch_size == 4
+    assert 50 < request.call.remaining() <= 60
+
+
+def test_documents_may_come_from_a_generator(seen: list[RerankRequest]) -> None:
+    ranking = Reranker(SETTINGS, NoModels()).rank(  # type: ignore[arg-type]
+        "q", (text for text in "abc"), method="plain"
+    )
+    assert [scored.document.text for scored in ranking] == ["a", "b", "c"]
+
+
+def test_the_callers_documents_are_left_as_they_are(seen: list[RerankRequest]) -> None:
+    documents = [{"text": "b", "tags": ["x"]}, {"text": "a"}]
+    rank(documents, method="plain")
+    assert documents == [{"text": "b", "tags": ["x"]}, {"text": "a"}]
+
+
+def test_an_unknown_method_is_refused_before_anything_else() -> None:
+    with pytest.raises(UnknownMethod):
+        rank(method="nothing")
+
+
+def test_one_string_is_not_a_list_of_documents() -> None:
+    with pytest.raises(InvalidRequest, match="not one string"):
+        rank("a text")
+
+
+def test_an_error_of_ours_comes_out_as_it_is(seen: list[RerankRequest]) -> None:
+    with pytest.raises(UnknownModel, match="our-bi"):
+        rank(method="modelled")
+
+
+def test_any_other_error_comes_out_as_a_failure_without_its_text(
+    seen: list[RerankRequest],
+) -> None:
+    with pytest.raises(InferenceError) as caught:
+        rank(method="broken")
+    assert "secret" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_leaving_the_engine_closes_its_models() -> None:
+    models = NoModels()
+    with Reranker(SETTINGS, models):  # type: ignore[arg-type]
+        assert not models.closed
+    assert models.closed
+
+
+def test_a_closed_engine_refuses_work_and_says_why() -> None:
+    engine = Reranker(Settings(dtype="float32", offline=True))
+    engine.rank("q", ["a"])
+    engine.close()
+    with pytest.raises(ModelUnavailable, match="shutting down"):
+        engine.rank("q", ["b"])
+
+
+def test_engines_do_not_share_their_models() -> None:
+    with (
+        Reranker(Settings(dtype="float32", offline=True)) as one,
+        Reranker(Settings(dtype="float32", offline=True)) as other,
+    ):
+        one.rank("q", ["a"])
+        one.close()
+        assert len(other.rank("q", ["a"])) == 1
+
+
+def test_an_engine_leaves_no_thread_of_a_model_behind() -> None:
+    before = {thread.name for thread in threading.enumerate()}
+    with Reranker(Settings(dtype="float32", offline=True)) as engine:
+        engine.rank("q", ["a"], method="optimal")
+    after = {thread.name for thread in threading.enumerate()} - before
+    assert not any(name.startswith("model ") for name in after)
