@@ -24,7 +24,7 @@ VOLATILE |= {"timings_ms", "cached", "tokenization_workers"}
 # Weights may be trained anew; the numbers of the bi-encoder stay.
 LEARNED = re.compile(r"\.(relevance_score|score|logit|scores\[\d+\])$")
 # Random ids, and the list of models, which is the operator's.
-CHANCE = re.compile(r"(^(?:rr|score)-|; known: (?!best)).*")
+CHANCE = re.compile(r"(^(?:rr|score)-|; known: ).*")
 RELEASE = re.compile(r"\d+\.\d+\.\d+\S*")
 WIDTH = 96
 SHOWN = 3  # of a vector
