@@ -74,6 +74,9 @@ def compare(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what --output holds.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Drop what --output holds.")
+    ] = False,
     shard: Annotated[str, typer.Option(help="Do part i of n of the queries, like 1/4.")] = "1/1",
     merge: Annotated[
         list[Path] | None, typer.Option(help="Output folder of a shard; repeat for all of them.")
@@ -97,6 +100,7 @@ def compare(
         "latency_queries": latency_queries,
         "cache_mb": cache_mb,
         "resume": resume,
+        "overwrite": overwrite,
         "merge": tuple(merge or ()),
         "ray_workers": ray_workers,
     }
@@ -185,6 +189,9 @@ def _compare(options: dict[str, object], shard: str) -> int:
         return _fail(str(error))
     except RerankerError as error:
         return _fail(error.for_operator())
+    except KeyboardInterrupt:  # before the first ranking, or while the report was written
+        console.print("[yellow]Interrupted.[/] What was ranked is kept; go on with --resume.")
+        return INTERRUPTED
     summaries.compared(report, chosen.output, console)
     if interrupted:
         console.print("[yellow]Interrupted.[/] The same command with --resume goes on from here.")

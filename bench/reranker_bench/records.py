@@ -81,13 +81,24 @@ class Store:
         folder: created if need be.
         identity: what the comparison is; see `Plan.identity`.
         resume: whether to go on with what the folder holds.
+        overwrite: whether to drop what the folder holds.
 
     Raises:
-        PlanError: the folder holds a comparison and `resume` is off, or another comparison.
+        PlanError: the folder holds a comparison and neither is on, or another comparison.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, object], *, resume: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        identity: Mapping[str, object],
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
         self.folder = folder
+        if overwrite:
+            for name in (RECORDS, TIMINGS, MODELS, MACHINE):
+                (folder / name).unlink(missing_ok=True)
         if (folder / RECORDS).exists():
             self._check(read_identity(folder), identity, resume)
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +137,8 @@ class Store:
             return
         if self.records and noted:
             raise PlanError(
-                f"{self.folder} was begun with other weights (see {MODELS}); name another --output"
+                f"{self.folder} was begun with other weights (see {MODELS}): "
+                "add --overwrite to drop it, or name another --output"
             )
         _write_json(self.folder / MODELS, models)
 
@@ -160,7 +172,7 @@ class Store:
         if not resume:
             raise PlanError(
                 f"{self.folder} holds a comparison already: add --resume to go on with it, "
-                "or name another --output"
+                "--overwrite to drop it, or name another --output"
             )
         if keys := differing(begun, wanted):
             raise PlanError(

@@ -44,6 +44,7 @@ class Options:
     latency_queries: int = LATENCY_QUERIES
     cache_mb: int = CACHE_MB
     resume: bool = False
+    overwrite: bool = False
     shard: Shard = WHOLE
     merge: tuple[Path, ...] = ()
     ray_workers: int = 0
@@ -119,10 +120,16 @@ def run(
     plan = plan_of(options, settings)
     collections = read_collections(options)
     if options.merge:
-        store = shards.merge(options.merge, options.output, plan, collections, options.resume)
+        store = shards.merge(
+            options.merge, options.output, plan, collections, overwrite=options.overwrite
+        )
         return _write(options, plan, collections, store), False
-    identity = plan.identity(collections)
-    store = Store(options.output, identity, resume=options.resume)
+    store = Store(
+        options.output,
+        plan.identity(collections),
+        resume=options.resume,
+        overwrite=options.overwrite,
+    )
     comparison = Comparison(plan, collections, store, make_engine, observer)
     try:
         if options.ray_workers:

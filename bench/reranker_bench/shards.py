@@ -20,7 +20,8 @@ def merge(
     output: Path,
     plan: Plan,
     collections: Sequence[Collection],
-    resume: bool = False,
+    *,
+    overwrite: bool = False,
 ) -> Store:
     """Put the results of all shards into one folder.
 
@@ -29,7 +30,7 @@ def merge(
         output: where the whole goes.
         plan: of the whole.
         collections: the data sets, as the shards read them.
-        resume: whether `output` may hold an earlier merge of the same.
+        overwrite: whether to drop what `output` holds.
 
     Raises:
         PlanError: a shard is missing, there twice or of another comparison, or used other
@@ -44,7 +45,7 @@ def merge(
         if keys := [key for key in differing(own, identity) if key != "shard"]:
             raise PlanError(f"{part} is part of another comparison; it differs in: {keys}")
         stores.append(Store(part, own, resume=True))
-    merged = Store(output, identity, resume=resume)
+    merged = Store(output, identity, overwrite=overwrite)
     for part, store in zip(parts, stores, strict=True):
         if store.models != stores[0].models:
             raise PlanError(f"{part} was ranked with other weights than {parts[0]}")

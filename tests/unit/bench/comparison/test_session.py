@@ -132,6 +132,22 @@ def test_a_folder_in_use_is_not_overwritten(compare) -> None:
         compare(resume=True, stage1_top_k=2)
 
 
+def test_a_folder_is_overwritten_when_told(compare) -> None:
+    compare()
+    heard = Heard()
+    report, _ = compare(overwrite=True, stage1_top_k=2, observer=heard)
+    assert report.whole
+    assert heard.phases[0] == ("ranking", 16, 0)
+
+
+def test_other_weights_are_not_mixed_in(compare, tmp_path: Path) -> None:
+    compare(observer=Heard(interrupt_after=3))
+    models = tmp_path / "out/models.json"
+    models.write_text(models.read_text("utf-8").replace("null", '"other"'), "utf-8")
+    with pytest.raises(PlanError, match="begun with other weights"):
+        compare(resume=True)
+
+
 def test_shards_merge_to_the_whole(compare, tmp_path: Path) -> None:
     whole, _ = compare(output=tmp_path / "whole")
     parts = tuple(tmp_path / f"part{number}" for number in (1, 2, 3))
