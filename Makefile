@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 ARGS ?=
 DATA ?= ../shared/data
 
-.PHONY: setup serve test test-clients check bench train-cross-encoder clean
+.PHONY: setup serve test test-clients check soak bench train-cross-encoder clean
 
 setup: $(VENV)/.dev
 
@@ -28,6 +28,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Ten minutes of mixed load with faults against a server of its own, on the loopback.
+soak: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m soak --seconds 600 --output server/results/soak.json $(ARGS)
 
 # All methods on the sample collection, offline, with a report to open in a browser.
 bench: $(VENV)/.dev

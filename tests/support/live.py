@@ -55,6 +55,12 @@ def body(*documents: str, **changes: Any) -> dict[str, Any]:
     return {"model": "bi", "query": "a b", "documents": list(documents) or ["a", "c"]} | changes
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def key_file(folder: Path, limits: str = "", key: str = "k", name: str = "team") -> Path:
     """Add a key to the folder's keys file."""
     path = folder / "keys.toml"
@@ -67,9 +73,7 @@ def key_file(folder: Path, limits: str = "", key: str = "k", name: str = "team")
 @contextlib.contextmanager
 def live(folder: Path, **settings: Any) -> Iterator[Live]:
     """Run a server for the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     given = json.dumps({"port": port} | settings, default=str)
     log = folder / "server.log"
     with log.open("ab") as out:

@@ -1,0 +1,1 @@
+"""A long mixed load with faults, against a server of its own: `make soak`."""

@@ -1,0 +1,47 @@
+"""The server under load: the real engine and models, whose next batch fails when told so.
+
+SIGUSR1 makes the next three runs of a model raise, SIGUSR2 ends the next worker's thread.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from reranker import Reranker, Settings
+from reranker_server.run import run
+from reranker_server.settings import ServerSettings
+
+FAILING_RUNS = 3
+faults: deque[type[BaseException]] = deque()
+
+
+def faulty(real: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
+    def step(items: list[Any]) -> Any:
+        if faults:
+            raise faults.popleft()
+        return real(items)
+
+    return step
+
+
+def main() -> None:
+    logging.basicConfig(level="WARNING", stream=sys.stderr)
+    # A small cache is soon full, so that it does not look like a leak.
+    reranker = Reranker(Settings(cache_mb=8, offline=True), load_patience=60)
+    reranker.warm()
+    models: Any = reranker.models
+    for model in models.loaded():
+        model.runner._run = faulty(model.runner._run)
+    signal.signal(signal.SIGUSR1, lambda *_: faults.extend([RuntimeError] * FAILING_RUNS))
+    signal.signal(signal.SIGUSR2, lambda *_: faults.append(SystemExit))
+    run(reranker, ServerSettings(**json.loads(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
