@@ -28,7 +28,7 @@ README = ROOT / "README.md"
 BIN = Path(sys.executable).parent
 BASE = "http://127.0.0.1:8000"
 STARTS_A_SERVER = re.compile(r"make serve|reranker serve")
-VOLATILE = {"timings_ms", "cached"}
+VOLATILE = {"timings_ms", "cached", "id", "created"}
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
 
@@ -109,11 +109,19 @@ def pretty(output: str) -> str:
         answer = json.loads(output)
     except ValueError:
         return "\n".join(line.rstrip() for line in output.strip().splitlines()) + "\n"
-    if not isinstance(answer, dict) or "results" not in answer:
+    if not isinstance(answer, dict):
         return json.dumps(answer, indent=1, ensure_ascii=False) + "\n"
-    results = ",\n  ".join(json.dumps(_rounded(r), ensure_ascii=False) for r in answer["results"])
-    meta = ",\n  ".join(f'"{k}": {json.dumps(_rounded(v))}' for k, v in answer["meta"].items())
-    return f'{{"results": [\n  {results}],\n "meta": {{\n  {meta}}}}}\n'
+    return "{" + ",\n ".join(f'"{key}": {_lines(part)}' for key, part in answer.items()) + "}\n"
+
+
+def _lines(value: Any) -> str:
+    """Write a list or an object with one entry a line."""
+    value = _rounded(value)
+    if isinstance(value, list) and value:
+        return "[\n  " + ",\n  ".join(json.dumps(e, ensure_ascii=False) for e in value) + "]"
+    if isinstance(value, dict) and value:
+        return "{\n  " + ",\n  ".join(f'"{k}": {json.dumps(e)}' for k, e in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _rounded(value: Any) -> Any:
