@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reranker import registry
@@ -125,7 +127,11 @@ class Comparison:
 
 
 def models_of(engine: Reranker, plan: Plan) -> dict[str, object]:
-    """Return id and digest of the weights behind each role that the plan's methods use."""
+    """Return id and digest of what the plan's methods rank with.
+
+    These are the weights behind each role in use and, where the settings name one, the user's
+    own profile of `best`.
+    """
     roles = {role for method in plan.methods for role in registry.get(method).roles}
     cross = plan.model_cross or engine.settings.model_cross
     loaded: dict[str, Any] = {}
@@ -133,7 +139,12 @@ def models_of(engine: Reranker, plan: Plan) -> dict[str, object]:
         loaded["bi-encoder"] = engine.models.bi(plan.model)
     if "cross-encoder" in roles or plan.model_cross is not None:
         loaded["cross-encoder"] = engine.models.cross(cross)
-    return {
+    found: dict[str, object] = {
         role: {"id": model.name, "digest": getattr(model, "digest", None)}
         for role, model in loaded.items()
     }
+    if engine.settings.profile is not None:
+        path = Path(engine.settings.profile).expanduser()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        found["profile"] = {"id": path.name, "digest": digest}
+    return found

@@ -6,7 +6,7 @@
     status        "whole", or "partial" where rankings are missing or failed
     created       time, UTC, ISO 8601
     settings      what was asked for; digests of the data sets
-    models        role -> {"id", "digest"} of the weights that ranked
+    models        role -> {"id", "digest"} of the weights that ranked, and of an own "profile"
     machine       processor, cores, device, number format, threads
     versions      of Python and the packages that matter
     collections   name -> {"queries", "evaluated", "without_candidates", "documents", "pool",

@@ -142,7 +142,6 @@ def write_profile(
 
 
 def _in_use(engine: Reranker, bi: str, cross: str | None) -> Profile:
-    from reranker_methods.profile import load, profile_for
+    from reranker_methods.profile import profile_for
 
-    own = engine.settings.profile
-    return load(Path(own)) if own else profile_for(bi, cross)
+    return profile_for(bi, cross, engine.settings.profile)

@@ -3,9 +3,13 @@ from pathlib import Path
 
 import ir_measures
 import pytest
+from support.fakes import FakeModels
 
+from reranker.engine import Reranker
+from reranker.settings import Settings
+from reranker_bench.compare import models_of
 from reranker_bench.datasets import DatasetError
-from reranker_bench.plan import PlanError, Shard
+from reranker_bench.plan import Plan, PlanError, Shard
 from reranker_bench.quality import MEASURES
 
 from .conftest import CORPUS, QRELS, Failing, Heard
@@ -196,6 +200,15 @@ def test_none_leaves_the_cross_encoder_out_of_best_only(compare) -> None:
     report, _ = compare(model_cross="none", methods=("fast", "best"))
     assert set(report.data["models"]) == {"bi-encoder"}
     assert report.data["settings"]["model_cross"] is None
+
+
+def test_an_own_profile_is_part_of_what_ranked(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.json"
+    profile.write_text("{}", "utf-8")
+    engine = Reranker(Settings(profile=str(profile)), models=FakeModels())
+    found = models_of(engine, Plan(("fast",), "any", None))
+    assert found["profile"]["id"] == "mine.json"
+    assert len(found["profile"]["digest"]) == 64
 
 
 def test_several_data_sets_are_averaged(compare, dataset: Path, tmp_path: Path) -> None:
