@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .venv-clients
+OLDER := .venv-clients-older
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 ARGS ?=
 DATA ?= ../shared/data
@@ -19,9 +20,10 @@ serve: $(VENV)/.serve
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
 
-# The clients of the other APIs, in an environment of their own, against a running server.
-test-clients: $(VENV)/.dev $(CLIENTS)/.done
+# The clients of the other APIs, in environments of their own, against a running server.
+test-clients: $(VENV)/.dev $(CLIENTS)/.done $(OLDER)/.done
 	ALL_CLIENTS=1 $(CLIENTS)/bin/python -m pytest tests/clients -o filterwarnings=ignore $(ARGS)
+	$(OLDER)/bin/python -m pytest tests/clients/test_older.py -o filterwarnings=ignore $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -42,7 +44,7 @@ train-cross-encoder: $(VENV)/.dev
 	$(BIN)/python -m reranker_bench.training.cross_encoder --data $(DATA) --output runs/cross-encoder $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(OLDER) runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +58,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.serve
 
 $(CLIENTS)/.done: tests/clients/requirements.txt
-	$(PYTHON) -m venv $(CLIENTS)
-	$(CLIENTS)/bin/python -m pip install --quiet --no-deps --requirement $<
+$(OLDER)/.done: tests/clients/requirements-older.txt
+$(CLIENTS)/.done $(OLDER)/.done:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-deps --requirement $<
 	touch $@
