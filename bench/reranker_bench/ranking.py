@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from reranker.errors import RerankerError
+from reranker.errors import InferenceError, RerankerError
 from reranker_bench.records import DETAILED, Record, Timing
 
 if TYPE_CHECKING:
@@ -65,11 +66,14 @@ def time_warm(engine: Reranker, plan: Plan, collection: Collection, task: Task) 
 def prepare(engine: Reranker, plan: Plan, methods: Sequence[str]) -> None:
     """Load what the methods need, so that no timed call does.
 
+    A method that fails here may do so on every query; its records will say so.
+
     Raises:
         RerankerError: a method or model is unknown or cannot be had.
     """
     for method in methods:
-        engine.rank("warm-up", ["a first text", "another one"], **_arguments(plan, method))
+        with suppress(InferenceError):
+            engine.rank("warm-up", ["a first text", "another one"], **_arguments(plan, method))
 
 
 def _timed(

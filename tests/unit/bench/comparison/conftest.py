@@ -54,6 +54,15 @@ class Failing(Reranker):
         return super().rank(query, documents, method=method, **options)
 
 
+class Hopeless(Reranker):
+    """Fails one method on every query."""
+
+    def rank(self, query, documents, *, method="fast", **options):
+        if method == "standard":
+            raise InferenceError("never works")
+        return super().rank(query, documents, method=method, **options)
+
+
 @pytest.fixture(autouse=True)
 def _page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no pictures, which takes seconds, unless the test is about the page."""

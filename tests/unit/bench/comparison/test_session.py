@@ -12,7 +12,7 @@ from reranker_bench.datasets import DatasetError
 from reranker_bench.plan import Plan, PlanError, Shard
 from reranker_bench.quality import MEASURES
 
-from .conftest import CORPUS, QRELS, Failing, Heard
+from .conftest import CORPUS, QRELS, Failing, Heard, Hopeless
 
 
 def test_a_whole_comparison_writes_everything(page, compare, tmp_path: Path) -> None:
@@ -79,6 +79,16 @@ def test_a_failure_is_reported_and_the_others_go_on(compare) -> None:
     assert values["standard"]["queries"] == values["fast"]["queries"] == 4
     assert values["standard"]["failed"] == 1
     assert values["standard"]["P@1"] == values["optimal"]["P@1"] - 1 / 4
+
+
+def test_a_method_that_never_works_does_not_stop_the_others(page, compare) -> None:
+    report, interrupted = compare(engine=Hopeless)
+    assert not interrupted
+    assert len(report.data["failures"]) == 4
+    values = report.data["datasets"]["tiny"]
+    assert values["standard"]["AP"] == 0.0
+    assert values["standard"]["latency"] == {}
+    assert values["fast"]["latency"]["cold"]["queries"] == 2
 
 
 def test_a_failed_ranking_is_tried_again_on_resume(compare) -> None:
