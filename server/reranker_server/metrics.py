@@ -33,7 +33,8 @@ class Metrics:
     """
 
     def __init__(self, serving: Serving) -> None:
-        disable_created_metrics()  # a second series for each, which nobody reads  # type: ignore[no-untyped-call]
+        # Without it each series has a second one, which nobody reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
