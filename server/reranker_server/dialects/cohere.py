@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any, NotRequired, Required
 
 from typing_extensions import TypedDict
 
-from reranker.types import Ranking
+from reranker.types import Document, Ranking
 from reranker_server.dialects.ranking import Reading, as_object, as_text, ranks
 
 
@@ -76,31 +77,32 @@ def usage(ranking: Ranking) -> Usage:
     return {"prompt_tokens": total, "completion_tokens": 0, "total_tokens": total}
 
 
-def echoes(reading: Reading) -> bool:
-    """Whether to return documents: as the body says, else as the path's owner does it."""
-    if reading.echo is not None:
-        return reading.echo
-    path = reading.ask.path
-    return path.endswith("/rerank") and not path.endswith(("/v2/rerank", "/api/rerank"))
-
-
 def render(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer, documents as objects."""
-    return _render(reading, ranking, strings=False)
+    """Return the answer, documents as objects: if asked for, or if not, as the path's owner does.
+
+    Jina and vLLM return them unless refused, Cohere's v2 does not.
+    """
+    path = reading.ask.path
+    usual = path.endswith("/rerank") and not path.endswith("/v2/rerank")
+    return _render(reading, ranking, usual if reading.echo is None else reading.echo, as_object)
 
 
 def render_strings(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer, documents as strings."""
-    return _render(reading, ranking, strings=True)
+    """Return the answer, documents as strings, if asked for."""
+    return _render(reading, ranking, bool(reading.echo), as_text)
 
 
-def _render(reading: Reading, ranking: Ranking, *, strings: bool) -> Answer:
-    echo = echoes(reading)
+def _render(
+    reading: Reading,
+    ranking: Ranking,
+    echo: bool,
+    form: Callable[[Document], str | dict[str, Any]],
+) -> Answer:
     results: list[Result] = []
     for item in reading.items(ranking):
         result: Result = {"index": item.index, "relevance_score": item.score}
         if echo:
-            result["document"] = as_text(item.document) if strings else as_object(item.document)
+            result["document"] = form(item.document)
         results.append(result)
     tokens = usage(ranking)
     meta: dict[str, Any] = {

@@ -106,6 +106,16 @@ def test_methods_are_chosen_in_every_dialect(client, method):
         assert answer.status_code == 200, (path, answer.text)
 
 
+def test_a_model_in_the_path_may_carry_the_method(client, models):
+    del models.asked[:]
+    contexts = [{"text": text} for text in DOCUMENTS]
+    body = {"query": QUERY, "contexts": contexts}
+    assert client.post("/ai/run/cross:optimal", json=body).status_code == 200
+    pairs = {"queries": [QUERY], "documents": DOCUMENTS}
+    assert client.post("/inference/bi", json=pairs).status_code == 200
+    assert models.asked == [("bi", "bi"), ("cross", "cross"), ("bi", "bi")]
+
+
 def test_what_stage_1_left_out_still_comes_back_last(client):
     many = [f"machine learning number {i}" for i in range(120)]
     body = {"query": QUERY, "documents": many, "method": "optimal"}

@@ -89,7 +89,7 @@ def test_infinity_and_dify_ollama_get_documents_as_strings(ask):
     for path in ("/infinity/rerank", "/api/rerank"):
         body = ask(path, return_documents=True).json()
         assert body["results"][0]["document"] == DOCUMENTS[1]
-    assert "document" not in ask("/api/rerank").json()["results"][0]
+        assert "document" not in ask(path).json()["results"][0]
 
 
 @pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/", "/invocations", "/tei/rerank"])
