@@ -198,7 +198,7 @@ class Catalog:
         if is_repo(value):
             return at_repo(ModelCard(start.id, role), value)
         raise SettingsError(
-            f"{value!r} is no known {role}, no folder (start it with / or ./) and no hub repo"
+            f"{value!r} is no catalogued {role}, no folder (start it with / or ./) and no hub repo"
         )
 
     def _unknown(self, role: Role, model: str) -> UnknownModel:

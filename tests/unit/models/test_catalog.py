@@ -231,7 +231,7 @@ def test_a_table_may_only_bound_a_shipped_model() -> None:
         ({"path": "/x", "pooling": "sum"}, "cls, mean"),
         ({"weights": "pytorch_model.bin"}, "unknown key 'weights'; known: heads"),
         ({"overlay": "x"}, "unknown key 'overlay'"),
-        ("nonsense", "no known bi-encoder, no folder"),
+        ("nonsense", "no catalogued bi-encoder, no folder"),
         ("a/b/c", "no hub repo"),
         ("", "no hub repo"),
     ],
