@@ -17,7 +17,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from reranker import settings
+from reranker.config_file import Config
 from reranker.errors import InvalidRequest, RerankerError
+from reranker.settings import Settings
 
 app = typer.Typer(
     name="reranker",
@@ -67,13 +70,10 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Serve the HTTP API."""
-    from reranker import settings
     from reranker_server.run import serve as run
     from reranker_server.settings import ServerSettings
 
-    read = settings.read_config(config)
-    settings.check_known({"engine": settings.Settings, "server": ServerSettings}, read)
-    engine = settings.resolve(settings.Settings, "engine", read, {}).value
+    engine, read = _settings(config)
     server = settings.resolve(ServerSettings, "server", read, {"host": host, "port": port})
     _log(server.value.log_level)
     for name, source in server.sources.items():
@@ -104,12 +104,12 @@ def rank(
     config: ConfigOption = None,
 ) -> None:
     """Rank the lines of a file for a query."""
-    from reranker import Reranker, Settings
+    from reranker import Reranker
 
     _log("warning")
-    settings = Settings.load(config)
-    cross = model_cross or settings.model_cross
-    with Reranker(settings) as reranker:
+    chosen, _ = _settings(config)
+    cross = model_cross or chosen.model_cross
+    with Reranker(chosen) as reranker:
         ranking = reranker.rank(
             query,
             _read_documents(documents),
@@ -140,10 +140,10 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models that can be named, and where they would run."""
-    from reranker import Reranker, Settings
+    from reranker import Reranker
 
-    settings = Settings.load(config)
-    provider: Any = Reranker(settings).models
+    chosen, _ = _settings(config)
+    provider: Any = Reranker(chosen).models
     hardware = provider.hardware
     rows = [
         {
@@ -183,6 +183,15 @@ def _mount() -> None:
 
     add_bench(app)
     add_keys(app)
+
+
+def _settings(config: Path | None) -> tuple[Settings, Config]:
+    """Resolve the engine's settings; a key or variable that no part knows is an error."""
+    from reranker_server.settings import ServerSettings
+
+    read = settings.read_config(config)
+    settings.check_known({"engine": Settings, "server": ServerSettings}, read)
+    return settings.resolve(Settings, "engine", read, {}).value, read
 
 
 def _read_documents(path: Path | None) -> list[str | dict[str, Any]]:

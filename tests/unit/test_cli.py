@@ -84,3 +84,9 @@ def test_main_prints_an_error_in_one_line_and_fails(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         cli.main()
     assert capsys.readouterr().err == "reranker: port 8000 is in use (detail)\n"
+
+
+def test_a_misspelt_variable_is_an_error_of_every_command(run, monkeypatch):
+    monkeypatch.setenv("RERANKER_OFLINE", "1")
+    with pytest.raises(errors.SettingsError, match="did you mean RERANKER_OFFLINE"):
+        run("rank", "a")
