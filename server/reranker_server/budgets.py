@@ -77,21 +77,14 @@ class SqliteBudgets:
     """Budgets in a file, shared by all processes of this machine.
 
     Args:
-        path: the file, created if need be.
+        path: the file, created when it is first needed.
         lock_seconds: how long to wait for another process's write.
     """
 
     def __init__(self, path: Path, lock_seconds: float = _LOCK_SECONDS) -> None:
+        self._path, self._lock_seconds = path, lock_seconds
         self._lock = threading.Lock()
-        with _translated():
-            self._db = sqlite3.connect(
-                path, timeout=lock_seconds, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # In WAL mode this survives the death of the process; only a power cut may cost the
-            # last moments, and none of the file's integrity.
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
+        self._connection: sqlite3.Connection | None = None
 
     def reserve(self, name: str, budget: Budget, tokens: int, seconds: float) -> Hold:
         """Set tokens aside; see `Budgets.reserve`."""
@@ -134,19 +127,42 @@ class SqliteBudgets:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._db.close()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            db = sqlite3.connect(
+                self._path,
+                timeout=self._lock_seconds,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                # In WAL mode this survives the death of the process; only a power cut may cost
+                # the last moments, and none of the file's integrity.
+                db.execute("PRAGMA synchronous = NORMAL")
+                db.executescript(_SCHEMA)
+            except BaseException:
+                db.close()
+                raise
+            self._connection = db
+        return self._connection
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Hold the write lock for the block: a read that decides a write must not be overtaken."""
         with self._lock, _translated():
-            self._db.execute("BEGIN IMMEDIATE")
+            db = self._open()
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
-                self._db.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
 
 

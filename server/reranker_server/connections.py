@@ -1,12 +1,15 @@
-"""Connections that must hurry: a request's head has a time and a size, however it trickles in."""
+"""Connections that must hurry: heads have a time and a size, answers must be read."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+log = logging.getLogger(__name__)
 
 MOST_HEAD_BYTES = 64 * 1024
 _REFUSED = (
@@ -18,13 +21,16 @@ _Base: Any = AutoHTTPProtocol
 
 
 class Hurried(_Base):  # type: ignore[misc]
-    """uvicorn's HTTP protocol with a bound on how long and how large a head may be.
+    """uvicorn's HTTP protocol with a bound on heads, and on answers that nobody reads.
 
     uvicorn bounds only the idle time after an answer; a connection that never sends a whole
-    head would stay for good, and with `httptools` a head could grow without end.
+    head would stay for good, with `httptools` a head could grow without end, and an answer that
+    is not read would be kept for as long as the caller likes.
     """
 
     head_seconds = 10.0
+    stall_seconds = 30.0
+    _stall: asyncio.TimerHandle | None = None
     _timer: asyncio.TimerHandle | None = None
     _head = 0
 
@@ -49,7 +55,34 @@ class Hurried(_Base):  # type: ignore[misc]
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._got_head()
+        self._moves()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to watch whether the caller reads."""
+        super().pause_writing()
+        self._watch(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Stop watching: the caller has read."""
+        self._moves()
+        super().resume_writing()
+
+    def _watch(self, unread: int) -> None:
+        self._stall = self.loop.call_later(self.stall_seconds, self._look, unread)
+
+    def _look(self, unread_before: int) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if unread >= unread_before:
+            log.info("an answer was not read for %g s; connection ended", self.stall_seconds)
+            self.transport.abort()  # `close` would wait for the caller to read the rest
+        else:
+            self._watch(unread)
+
+    def _moves(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
     def _expect_head(self) -> None:
         if self._timer is None:
@@ -62,9 +95,10 @@ class Hurried(_Base):  # type: ignore[misc]
             self._timer = None
 
 
-def hurried(seconds: float) -> type[asyncio.Protocol]:
-    """Return the protocol with another bound on the time."""
-    return type("Hurried", (Hurried,), {"head_seconds": seconds})
+def hurried(head_seconds: float, stall_seconds: float) -> type[asyncio.Protocol]:
+    """Return the protocol with bounds on a head's time, and on the time without any reading."""
+    bounds = {"head_seconds": head_seconds, "stall_seconds": stall_seconds}
+    return type("Hurried", (Hurried,), bounds)
 
 
 def allow_many_files() -> None:

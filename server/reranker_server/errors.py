@@ -132,7 +132,9 @@ def _headers(error: errors.RerankerError) -> dict[str, str]:
     if isinstance(error, errors.Overloaded):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
     if isinstance(error, errors.ModelUnavailable | errors.MissingExtra):
-        return {"Retry-After": str(_RETRY_MODEL_SECONDS)}
+        # A new connection may lead to another server; this one's is about to end.
+        close = _CLOSE if isinstance(error, ShuttingDown) else {}
+        return {"Retry-After": str(_RETRY_MODEL_SECONDS), **close}
     if isinstance(error, TooLarge | SlowBody):
         return dict(_CLOSE)
     if isinstance(error, Unauthorized):

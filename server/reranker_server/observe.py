@@ -194,7 +194,7 @@ class Observed:
             await self._failed(error)(scope, receive, tell)
         finally:
             record.route = getattr(scope.get("route"), "path", "none")
-            if record.gone:
+            if record.gone or not record.status:
                 record.status = CALLER_GONE
             for sink in self._sinks:
                 sink(record)

@@ -198,7 +198,6 @@ def open_quotas(settings: ServerSettings) -> Quotas:
     Raises:
         SettingsError: the Redis URL cannot be used.
         MissingExtra: Redis is asked for and its package is missing.
-        QuotaUnavailable: the SQLite file cannot be opened.
     """
     if settings.redis_url is not None:
         from reranker_server.budgets_redis import RedisBudgets, redis_options

@@ -53,7 +53,7 @@ def run(reranker: Reranker, server: ServerSettings) -> None:
         app.state.serving,
         uvicorn.Config(
             app,
-            http=hurried(server.header_timeout_ms / 1e3),
+            http=hurried(server.header_timeout_ms / 1e3, server.body_timeout_ms / 1e3),
             ws="none",
             log_config=None,
             access_log=False,

@@ -90,6 +90,7 @@ class Serving:
                     raise ModelUnavailable("the models are being loaded; try again soon")
                 return await self._answer(request, asked, caller, turn.record)
         except RerankerError as error:
+            turn.record.gone = isinstance(error, Cancelled)
             return respond(problem(error), error, turn.dialect)
         except Exception as error:  # the last line of defence: log all, tell nothing
             return respond(problem(error), error, turn.dialect)
@@ -155,7 +156,6 @@ class Serving:
                 await charge.settle(spent)
                 return Response(body, media_type="application/json")
         finally:
-            record.gone = gone.done()
             call.cancelled.set()
             gone.cancel()
 

@@ -40,7 +40,9 @@ class ServerSettings(Section):
         512, gt=0, description="all request bodies in memory together, in MiB; beyond it 429"
     )
     body_timeout_ms: int = Field(
-        30_000, ge=1, description="how long a request's body may take to arrive; beyond it 408"
+        30_000,
+        ge=1,
+        description="how long a body may take to arrive (beyond it 408), or stay unread",
     )
     header_timeout_ms: int = Field(
         10_000, ge=1, description="how long a connection may take to send a request's headers"

@@ -77,6 +77,34 @@ def test_a_body_that_trickles_in_is_408(shared):
     assert time.monotonic() - start < 5
 
 
+def test_an_answer_that_nobody_reads_is_let_go(shared):
+    documents = ["a" + " " * 2**20] * 8  # echoed, so the answer is as large
+    payload = json.dumps(body(*documents)).encode()
+    before = shared.log.read_text().count("was not read")
+    readers = [shared.connect() for _ in range(8)]
+    for connection in readers:
+        connection.sendall(head(len(payload)) + payload)
+    wait_until(lambda: shared.log.read_text().count("was not read") == before + 8)
+    for connection in readers:
+        with pytest.raises(OSError, match=r"reset|ended"):
+            drain(connection)
+        connection.close()
+    assert alive(shared)
+
+
+def drain(connection) -> None:
+    """Read to the end, which must come before the announced length."""
+    read, announced = b"", 2**30
+    while len(read) < announced:
+        part = connection.recv(2**20)
+        if not part:
+            raise OSError("ended early")
+        read += part
+        if b"\r\n\r\n" in read[:2000] and announced == 2**30:
+            start = read.index(b"\r\n\r\n") + 4
+            announced = start + int(read.lower().split(b"content-length: ")[1].split()[0])
+
+
 @pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"])
 def test_a_head_that_trickles_in_ends_the_connection(shared, first):
     with shared.connect() as connection:

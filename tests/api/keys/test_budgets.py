@@ -146,5 +146,6 @@ def test_a_locked_or_broken_file_is_told_apart_from_a_spent_budget(tmp_path):
     assert budgets.reserve("a", LIFE, 1, 60)
     budgets.close()
     (tmp_path / "broken.sqlite3").write_text("no database " * 100)
-    with pytest.raises(QuotaUnavailable):
-        SqliteBudgets(tmp_path / "broken.sqlite3")
+    for bad in (tmp_path / "broken.sqlite3", tmp_path / "nowhere" / "budgets.sqlite3"):
+        with pytest.raises(QuotaUnavailable):
+            SqliteBudgets(bad).reserve("a", LIFE, 1, 60)

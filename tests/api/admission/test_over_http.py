@@ -1,0 +1,27 @@
+"""Admission as a caller meets it."""
+
+from __future__ import annotations
+
+V3 = "/api/v3/inference/reranker"
+BODY = {"model": "bi", "query": "a", "documents": ["a" * 1000]}
+
+
+def test_no_room_for_a_body_is_429_and_the_room_is_given_back(start):
+    client = start(max_buffered_mb=0.001)
+    assert client.post(V3, json=BODY | {"documents": ["a" * 2000]}).status_code == 429
+    memory = client.app.state.serving.memory
+    assert memory.held == 0
+    small = BODY | {"documents": ["a"]}
+    assert [client.post(V3, json=small).status_code for _ in range(20)] == [200] * 20
+
+
+def test_once_closed_requests_are_503_and_readiness_says_so(start):
+    client = start()
+    assert client.post(V3, json=BODY).status_code == 200
+    client.app.state.serving.admission.close()
+    answer = client.post(V3, json=BODY)
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "shutting_down"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/healthz").status_code == 200
