@@ -15,6 +15,7 @@ from reranker.errors import RerankerError, SettingsError
 from reranker_server import logs
 from reranker_server.app import create_app
 from reranker_server.connections import allow_many_files, hurried
+from reranker_server.trim import trimming
 
 if TYPE_CHECKING:
     from reranker.settings import Settings
@@ -63,7 +64,7 @@ def run(reranker: Reranker, server: ServerSettings) -> None:
     )
     host, port = listening.getsockname()[:2]
     log.info("listening on http://%s:%d, docs at /docs", host, port)
-    with listening:
+    with listening, trimming():
         running.run(sockets=[listening])
     if failures:
         raise failures[0]
