@@ -239,36 +239,3 @@ class Admission:
         self._tokens[waiter.who] -= waiter.tokens
         if not self._tokens[waiter.who]:
             del self._tokens[waiter.who]
-
-
-class Memory:
-    """Bytes of request bodies held at once, all requests together.
-
-    Args:
-        limit: the most bytes.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.held = 0
-
-    @contextlib.contextmanager
-    def room(self) -> Iterator[Callable[[int], None]]:
-        """Yield what a request takes its bytes by; they are given back after the block.
-
-        Raises:
-            Overloaded: by the taking, when there is no room for more.
-        """
-        mine = 0
-
-        def take(size: int) -> None:
-            nonlocal mine
-            if self.held + size > self._limit:
-                raise Overloaded(_BUSY)
-            self.held += size
-            mine += size
-
-        try:
-            yield take
-        finally:
-            self.held -= mine

@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "The body is not valid JSON."},
     401: {"model": ErrorAnswer, "description": "No valid API key."},
+    402: {"model": ErrorAnswer, "description": "The key's token budget is used up."},
+    403: {"model": ErrorAnswer, "description": "The key may not use this method or model."},
     404: {"model": ErrorAnswer, "description": "No such model."},
+    408: {"model": ErrorAnswer, "description": "The body did not arrive in time."},
     413: {"model": ErrorAnswer, "description": "The body or the list of documents is too large."},
     422: {"model": ErrorAnswer, "description": "A field is missing or out of range."},
     429: {"model": ErrorAnswer, "description": "No room now; Retry-After says when."},

@@ -3,21 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect
 
-from reranker.errors import Cancelled
+from reranker.errors import Cancelled, Overloaded
 from reranker_server.errors import BadBody, SlowBody, TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.requests import Request
 
 _MOST_LEVELS = 64  # of lists and objects within each other
+
+
+class Memory:
+    """Bytes of request bodies held at once, all requests together.
+
+    Args:
+        limit: the most bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.held = 0
+
+    @contextlib.contextmanager
+    def room(self) -> Iterator[Callable[[int], None]]:
+        """Yield what a request takes its bytes by; they are given back after the block.
+
+        Raises:
+            Overloaded: by the taking, when there is no room for more.
+        """
+        mine = 0
+
+        def take(size: int) -> None:
+            nonlocal mine
+            if self.held + size > self._limit:
+                raise Overloaded("the server holds as many bodies as it may; try again")
+            self.held += size
+            mine += size
+
+        try:
+            yield take
+        finally:
+            self.held -= mine
 
 
 async def read_body(

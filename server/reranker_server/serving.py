@@ -20,9 +20,9 @@ from starlette.responses import Response
 from reranker.embedding import EmbedRequest
 from reranker.errors import Cancelled, DeadlineExceeded, ModelUnavailable, RerankerError
 from reranker.types import Call, RerankRequest
-from reranker_server.admission import Admission, Memory
+from reranker_server.admission import Admission
 from reranker_server.auth import Keys, check_allowed
-from reranker_server.bodies import parse_json, read_body, to_json
+from reranker_server.bodies import Memory, parse_json, read_body, to_json
 from reranker_server.dialect import Ask, Asked, Dialect, Door, plain
 from reranker_server.errors import Problem, ShuttingDown, problem
 from reranker_server.estimate import tokens_of, tokens_used

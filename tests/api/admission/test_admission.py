@@ -10,7 +10,8 @@ import pytest
 
 from reranker.errors import Cancelled, DeadlineExceeded, Overloaded
 from reranker.types import Call
-from reranker_server.admission import Admission, Memory, Pace
+from reranker_server.admission import Admission, Pace
+from reranker_server.bodies import Memory
 from reranker_server.errors import ShuttingDown
 
 
