@@ -6,6 +6,9 @@ The only module of the package that prints. Exit codes: 0 the result is whole, 1
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -183,7 +186,7 @@ def _compare(options: dict[str, object], shard: str) -> int:
             return session.engine(settings, chosen.cache_mb if cache_mb is None else cache_mb)
 
         chosen = session.Options(**options, shard=Shard.parse(shard))  # type: ignore[arg-type]
-        with Bars(console) as bars:
+        with _stoppable(), Bars(console) as bars:
             report, interrupted = session.run(chosen, settings, make_engine, bars)
     except (DatasetError, PlanError) as error:
         return _fail(str(error))
@@ -197,6 +200,16 @@ def _compare(options: dict[str, object], shard: str) -> int:
         console.print("[yellow]Interrupted.[/] The same command with --resume goes on from here.")
         return INTERRUPTED
     return 0 if report.whole else NOT_WHOLE
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM, which stops a container, end the work as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(message: str) -> int:

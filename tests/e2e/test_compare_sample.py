@@ -72,7 +72,8 @@ def test_a_slice_of_the_sample_by_all_methods(tmp_path: Path) -> None:
             assert found[name] == pytest.approx(alone[measure], abs=1e-6)
 
 
-def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_keeps_what_is_done_and_resume_goes_on(sent: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = (
         *("compare", "--dataset", "sample", "--output", str(out), "--methods", "fast,standard"),
@@ -87,7 +88,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path) -> None:
         if records.exists() and records.read_text("utf-8").count("\n") >= 3:
             break
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, said = process.communicate(timeout=100)
     assert process.returncode == 130, said
     assert "--resume goes on from here" in said
