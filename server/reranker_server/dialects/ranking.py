@@ -89,9 +89,8 @@ def read(ask: Ask, *, prefer_top_k: bool = False) -> Reading:
     inner = fields.nested(payload, "input") or payload
     more = fields.nested(payload, "parameters")
     order = ("top_k", "top_n") if prefer_top_k else ("top_n", "top_k")
-    documents = fields.documents(
-        inner, fields.names(payload, "rank_fields") or DEFAULT_RANK_FIELDS, _most(ask)
-    )
+    ranked_on = fields.names(payload, "rank_fields") or DEFAULT_RANK_FIELDS
+    documents = fields.documents(inner, ranked_on, ask.settings.max_documents)
     choice = choose(ask)
     stage1 = fields.whole(payload, "stage1_top_k")
     top_n = fields.whole(payload, *order) or fields.whole(more, *order)
@@ -110,10 +109,6 @@ def read(ask: Ask, *, prefer_top_k: bool = False) -> Reading:
     return Reading(
         ask, request, choice.label, fields.flag(more, *_ECHO) if echo is None else echo, not stage1
     )
-
-
-def _most(ask: Ask) -> int:
-    return ask.settings.max_documents
 
 
 def _max_tokens(payload: Mapping[str, Any]) -> int:
