@@ -85,7 +85,7 @@ def compare(
         list[Path] | None, typer.Option(help="Output folder of a shard; repeat for all of them.")
     ] = None,
     ray_workers: Annotated[
-        int, typer.Option(min=0, help="Rank on this many Ray workers; needs reranker[ray].")
+        int, typer.Option(min=0, help="Rank on this many Ray workers; needs the extra ray.")
     ] = 0,
 ) -> None:
     """Compare methods on labelled queries: what each gains and costs, with evidence."""
