@@ -6,6 +6,7 @@ Parsing, ranking and writing run on threads; the event loop only moves bytes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import threading
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _INTAKE_THREADS = 2
+_GLIMPSE_BYTES, _GLIMPSE_SECONDS = 64 * 1024, 1.0
 
 
 @dataclass(slots=True)
@@ -79,9 +81,7 @@ class Serving:
         """Answer one request; every error becomes its response, in the dialect's own shape."""
         turn = Turn(time.monotonic(), door.dialect, record_of(request.scope))
         try:
-            caller = self.keys.check(request.headers)
-            turn.record.caller = caller.name
-            await self.quotas.count(caller)
+            caller = await self._greet(request, door, turn)
             with self.memory.room() as take:
                 asked = await self._read(request, door, turn, take)
                 for work in asked.work:
@@ -97,6 +97,24 @@ class Serving:
         finally:
             turn.record.dialect = turn.dialect.name
 
+    async def _greet(self, request: Request, door: Door, turn: Turn) -> Caller:
+        """Say who calls, and count it; no body is read for those without a key or over a rate."""
+        try:
+            caller = self.keys.check(request.headers)
+            turn.record.caller = caller.name
+            await self.quotas.count(caller)
+        except RerankerError:
+            await self._glimpse(request, door, turn)
+            raise
+        return caller
+
+    async def _glimpse(self, request: Request, door: Door, turn: Turn) -> None:
+        """Find out, from a small body alone, in which dialect a refusal should be."""
+        if door.choose is not None:
+            with contextlib.suppress(RerankerError):
+                body = await read_body(request, _GLIMPSE_BYTES, seconds=_GLIMPSE_SECONDS)
+                turn.dialect = door.choose(self._ask(request, body, turn))
+
     async def _read(
         self, request: Request, door: Door, turn: Turn, take: Callable[[int], None]
     ) -> Asked:
@@ -111,7 +129,13 @@ class Serving:
 
     def _parse(self, request: Request, body: bytes, door: Door, turn: Turn) -> Asked:
         """Read the body; the turn learns its dialect as soon as it is known."""
-        ask = Ask(
+        ask = self._ask(request, body, turn)
+        if door.choose is not None:
+            turn.dialect = door.choose(ask)
+        return turn.dialect.parse(ask)
+
+    def _ask(self, request: Request, body: bytes, turn: Turn) -> Ask:
+        return Ask(
             parse_json(body),
             self.settings,
             self.reranker,
@@ -120,9 +144,6 @@ class Serving:
             request.path_params.get("model"),
             request.headers,
         )
-        if door.choose is not None:
-            turn.dialect = door.choose(ask)
-        return turn.dialect.parse(ask)
 
     def _calls(self, start: float) -> Callable[[int | None, int | None], Call]:
         limit = self.settings.max_timeout_ms
