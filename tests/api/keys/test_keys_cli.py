@@ -96,3 +96,11 @@ def test_the_file_of_the_settings_is_taken(tmp_path, monkeypatch):
     monkeypatch.setenv("RERANKER_KEYS_FILE", str(tmp_path / "keys.toml"))
     run("new", "team")
     assert list(read_entries(tmp_path / "keys.toml")) == ["team"]
+
+
+def test_the_commands_are_part_of_the_command_line(file):
+    from reranker.cli import app as whole
+
+    result = CliRunner().invoke(whole, ["keys", "new", "team", "--file", str(file)])
+    assert result.exit_code == 0
+    assert list(read_entries(file)) == ["team"]
