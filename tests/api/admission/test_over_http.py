@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 V3 = "/api/v3/inference/reranker"
 BODY = {"model": "bi", "query": "a", "documents": ["a" * 1000]}
 
@@ -25,3 +27,24 @@ def test_once_closed_requests_are_503_and_readiness_says_so(start):
     assert int(answer.headers["retry-after"]) >= 1
     assert client.get("/readyz").status_code == 503
     assert client.get("/healthz").status_code == 200
+
+
+def test_nothing_is_parsed_computed_or_written_on_the_event_loop(start, models, monkeypatch):
+    from reranker_server import serving
+
+    threads: dict[str, str] = {}
+
+    def noting(name, step):
+        def noted(*args, **kwargs):
+            threads[name] = threading.current_thread().name
+            return step(*args, **kwargs)
+
+        return noted
+
+    for step in ("parse_json", "to_json"):
+        monkeypatch.setattr(serving, step, noting(step, getattr(serving, step)))
+    client = start()
+    models.bi_encoder.encode = noting("encode", models.bi_encoder.encode)
+    assert client.post(V3, json=BODY).status_code == 200
+    where = {name: thread.split("_")[0] for name, thread in threads.items()}
+    assert where == {"parse_json": "intake", "encode": "request", "to_json": "request"}
