@@ -15,7 +15,7 @@ from reranker.errors import RerankerError, SettingsError
 from reranker_server import logs
 from reranker_server.app import create_app
 from reranker_server.connections import allow_many_files, hurried
-from reranker_server.trim import trimming
+from reranker_server.trim import few_heaps, trimming
 
 if TYPE_CHECKING:
     from reranker.settings import Settings
@@ -41,6 +41,7 @@ def run(reranker: Reranker, server: ServerSettings) -> None:
     """
     logs.configure(server.log_format)
     allow_many_files()
+    few_heaps()
     listening = _listen(server.host, server.port)
     warn_if_open(server)
     failures: list[RerankerError] = []

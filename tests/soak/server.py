@@ -16,6 +16,7 @@ from typing import Any
 from reranker import Reranker, Settings
 from reranker_server.run import run
 from reranker_server.settings import ServerSettings
+from reranker_server.trim import few_heaps
 
 FAILING_RUNS = 3
 faults: deque[type[BaseException]] = deque()
@@ -32,6 +33,7 @@ def faulty(real: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
 
 def main() -> None:
     logging.basicConfig(level="WARNING", stream=sys.stderr)
+    few_heaps()  # as `run` does, but before the models are loaded
     # A small cache is soon full, so that it does not look like a leak.
     reranker = Reranker(Settings(cache_mb=8, offline=True), load_patience=60)
     reranker.warm()
