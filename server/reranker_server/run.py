@@ -65,7 +65,7 @@ def run(reranker: Reranker, server: ServerSettings) -> None:
     )
     host, port = listening.getsockname()[:2]
     log.info("listening on http://%s:%d, docs at /docs", host, port)
-    with listening, trimming():
+    with listening, trimming(app.state.serving.ready.is_set):
         running.run(sockets=[listening])
     if failures:
         raise failures[0]

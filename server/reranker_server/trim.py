@@ -1,5 +1,9 @@
 """Memory that is free goes back to the system.
 
+Python finds objects that hold each other, and the arrays on them, the more seldom the more
+objects there are; and the libraries bring a million that stay. So these are set aside once the
+models are there, and looking through the others takes milliseconds.
+
 glibc keeps what is freed between pieces still in use, and tensors of ever new sizes make many
 such pieces: a server that needs 800 MB would hold twice that after an hour. `malloc_trim`
 returns those pages; it takes milliseconds, and other threads may go on.
@@ -9,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import threading
 from collections.abc import Callable, Iterator
 
@@ -17,16 +22,25 @@ _M_ARENA_MAX, _ARENAS = -8, 2  # from malloc.h; the heaps that threads share
 
 
 @contextlib.contextmanager
-def trimming(seconds: float = _SECONDS) -> Iterator[None]:
-    """Trim every so often for the length of the block; nothing where there is no glibc."""
-    trim = _malloc_trim()
-    if trim is None:
-        yield
-        return
-    over = threading.Event()
+def trimming(
+    settled: Callable[[], bool] = lambda: True, seconds: float = _SECONDS
+) -> Iterator[None]:
+    """Collect and trim every so often for the length of the block.
+
+    Args:
+        settled: whether what there is now is there to stay.
+        seconds: how often.
+    """
+    trim, over = _malloc_trim(), threading.Event()
 
     def work() -> None:
         while not over.wait(seconds):
+            if not gc.get_freeze_count():
+                if not settled():
+                    continue
+                gc.collect()
+                gc.freeze()
+            gc.collect()
             trim(0)
 
     thread = threading.Thread(target=work, name="trim", daemon=True)
@@ -48,9 +62,10 @@ def few_heaps() -> None:
         ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, _ARENAS)
 
 
-def _malloc_trim() -> Callable[[int], int] | None:
+def _malloc_trim() -> Callable[[int], int]:
+    """Return glibc's function; one that does nothing where there is no glibc."""
     try:
         trim: Callable[[int], int] = ctypes.CDLL("libc.so.6").malloc_trim
     except (OSError, AttributeError):
-        return None
+        return lambda _: 0
     return trim

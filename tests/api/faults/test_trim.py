@@ -13,7 +13,7 @@ from reranker_server.trim import trimming
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-with trimming(0.05):
+with trimming(seconds=0.05):
     before = resident()
     pieces = [bytearray(100_000) for _ in range(1000)]
     pieces = pieces[::20]  # every kept one holds the ones around it in place
