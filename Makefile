@@ -37,7 +37,7 @@ soak: $(VENV)/.dev
 
 # All methods on the sample collection, offline, with a report to open in a browser.
 bench: $(VENV)/.dev
-	$(BIN)/reranker compare --output runs/sample $(ARGS)
+	$(BIN)/reranker compare --output runs/sample --overwrite --pool-size 30 --latency-queries 5 $(ARGS)
 
 # Trains the embedded cross-encoder anew; DATA is a folder of training collections.
 train-cross-encoder: $(VENV)/.dev
