@@ -83,7 +83,9 @@ def test_many_at_once_are_charged_exactly(limited):
         answers = list(pool.map(lambda _: ask(), range(80)))
     good = [a.json()["meta"]["usage"]["total_tokens"] for a in answers if a.status_code == 200]
     assert {a.status_code for a in answers} == {200, 402}
-    assert ask.serving.quotas.budgets.spent("team", "life") == sum(good) <= 200
+    assert ask.serving.quotas.budgets.spent("team", "life") == sum(good)
+    # A reservation is an estimate: the last ones inside may overrun it, and no more than they.
+    assert sum(good) <= 200 + 4 * max(good)
 
 
 def test_budgets_outlive_the_server(limited):
