@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -17,7 +18,14 @@ from reranker import Reranker, Settings
 from reranker_server import ServerSettings, create_app
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))  # of each route
-TELLING = ("Traceback", 'File "', "/work/", "/usr/", "site-packages", "schema-key")
+TELLING = (
+    "Traceback",
+    'File "',
+    str(Path(__file__).parents[3]),
+    "/usr/",
+    "site-packages",
+    "schema-key",
+)
 
 # One route for each dialect; FUZZ_ROUTES=all takes the others too, which lead to the same.
 ROUTES = (
