@@ -106,7 +106,7 @@ class Runner(Generic[Item, Result]):
         with self._wake:
             self._closed = True
             self._ensure_worker()
-            self._wake.notify()
+            self._wake.notify_all()
         if self._worker is not None:
             self._worker.join()
 
