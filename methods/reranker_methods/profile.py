@@ -35,6 +35,8 @@ UNCALIBRATED = (
     "the order is meant, a threshold is not"
 )
 
+PASSED_OVER = "the configured profile is for another pair of models and was not used"
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -46,6 +48,7 @@ class Profile:
         fusion: constants, weights and calibration of the features.
         bank: background statistics of the bi-encoder's tokens.
         fitted: what the numbers were measured on, for people; empty in a default profile.
+        passed_over: whether this one stands in for a user's own, fitted to another pair.
     """
 
     bi_encoder: str | None
@@ -53,11 +56,13 @@ class Profile:
     fusion: WeightedSum
     bank: Bank
     fitted: dict[str, Any]
+    passed_over: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Return what the caller must know of scores made with this profile."""
-        return () if self.fitted else (UNCALIBRATED,)
+        told = (PASSED_OVER,) if self.passed_over else ()
+        return told if self.fitted else (*told, UNCALIBRATED)
 
 
 def load(path: Path) -> Profile:
@@ -105,6 +110,7 @@ def profile_for(bi_encoder: str, cross_encoder: str | None, own: str | None = No
         fitted = load(Path(own).expanduser())
         if (fitted.bi_encoder, fitted.cross_encoder) == (bi_encoder, cross_encoder):
             return fitted
+        return replace(profile_for(bi_encoder, cross_encoder), passed_over=True)
     exact = _shipped(bi_encoder, cross_encoder)
     if exact is not None:
         return exact

@@ -6,7 +6,7 @@ import pytest
 from reranker.errors import SettingsError
 from reranker.models.roles import TokenVectors
 from reranker_methods.bank import UNIFORM, Bank, load_bank, save_bank
-from reranker_methods.profile import FOLDER, UNCALIBRATED, file_name, load, profile_for
+from reranker_methods.profile import FOLDER, PASSED_OVER, UNCALIBRATED, file_name, load, profile_for
 
 SHIPPED = sorted(FOLDER.glob("*.json"))
 KNOWN = {"cosine", "attention", "subspace", "lexical", "feedback", "cross_encoder"}
@@ -122,6 +122,8 @@ def test_an_own_profile_goes_before_the_shipped_one_of_its_pair_only(tmp_path):
     (tmp_path / "own.json").write_text(json.dumps(data))
     own = str(tmp_path / "own.json")
     assert profile_for("ours", None, own).fitted == {"on": "our data"}
-    assert profile_for("other", None, own) == profile_for("other", None)
+    passed_over = profile_for("other", None, own)
+    assert passed_over.fusion == profile_for("other", None).fusion
+    assert passed_over.warnings[0] == PASSED_OVER
     with pytest.raises(SettingsError):
         profile_for("ours", None, str(tmp_path / "absent.json"))
