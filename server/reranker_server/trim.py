@@ -1,12 +1,11 @@
 """Memory that is free goes back to the system.
 
 Python finds objects that hold each other, and the arrays on them, the more seldom the more
-objects there are; and the libraries bring a million that stay. So these are set aside once the
-models are there, and looking through the others takes milliseconds.
+objects there are; and the libraries bring very many that stay. So these are set aside once the
+models are there, which leaves few to look through.
 
 glibc keeps what is freed between pieces still in use, and tensors of ever new sizes make many
-such pieces: a server that needs 800 MB would hold twice that after an hour. `malloc_trim`
-returns those pages; it takes milliseconds, and other threads may go on.
+such pieces. `malloc_trim` returns those pages to the system.
 """
 
 from __future__ import annotations
