@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from support.apps import starting
 from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
 
-from reranker import Reranker, Settings, UnknownModel
-from reranker_server import ServerSettings, create_app
+from reranker import UnknownModel
 
 V3 = "/api/v3/inference/reranker"
 QUERY = "what is machine learning"
@@ -46,15 +45,7 @@ def models() -> KnownModels:
 @pytest.fixture
 def start(models: KnownModels) -> Iterator[Callable[..., TestClient]]:
     """Start an application with server settings and return a client of it."""
-    with ExitStack() as stack:
-
-        def start(**settings: Any) -> TestClient:
-            reranker = Reranker(Settings(model="bi", model_cross="cross"), models)
-            app = create_app(reranker, ServerSettings(**settings))
-            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
-            assert app.state.serving.ready.wait(20)
-            return client
-
+    with starting(models) as start:
         yield start
 
 

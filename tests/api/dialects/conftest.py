@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from support.apps import starting
 from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
 
-from reranker import Reranker, Settings
 from reranker.models.catalog import Catalog
-from reranker_server import ServerSettings, create_app
 
 QUERY = "what is machine learning"
 DOCUMENTS = ["the weather is sunny", "machine learning", "deep learning is machine learning too"]
@@ -54,15 +52,7 @@ def models() -> ListedModels:
 @pytest.fixture(scope="session")
 def start(models: ListedModels) -> Iterator[Callable[..., TestClient]]:
     """Start an application with server settings and return a client of it."""
-    with ExitStack() as stack:
-
-        def start(**settings: Any) -> TestClient:
-            reranker = Reranker(Settings(model="bi", model_cross="cross"), models)
-            app = create_app(reranker, ServerSettings(**settings))
-            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
-            assert app.state.serving.ready.wait(20)
-            return client
-
+    with starting(models) as start:
         yield start
 
 
