@@ -8,6 +8,7 @@ more work to come: an idle model starts at once.
 Promises, each with a test:
     * a call whose deadline has passed or whose caller has gone is dropped before its next batch;
     * a batch that fails is split until the items at fault stand alone; only their calls fail;
+    * a batch that does not fit into memory halves the token budget for good and is run anew;
     * every waiter gets an answer, also when the worker itself dies; the next call starts a new one.
 """
 
@@ -17,32 +18,25 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Generic, TypeVar, cast
+from dataclasses import replace
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from reranker.errors import Cancelled, InferenceError, ModelUnavailable
 from reranker.models.batching import padding_ratio, plan
+from reranker.models.memory import ran_out
+from reranker.models.stats import RunnerStats
 from reranker.models.waiting import Waiting
 from reranker.types import Call
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Share: TypeAlias = list[tuple[Waiting[Item, Result], int]]  # items of waiting calls
 
 log = logging.getLogger(__name__)
 
 _ROUND_BATCHES = 4  # batches' worth of work merged and sorted at a time
 _POLL_SECONDS = 0.25  # how often a waiter looks whether its call is over or the worker dead
 _NO_LIMIT = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerStats:
-    """Counts since the start: batches run, items, and the mean padding ratio."""
-
-    batches: int = 0
-    items: int = 0
-    failed_items: int = 0
-    padding: float = 1.0
 
 
 class Runner(Generic[Item, Result]):
@@ -52,7 +46,7 @@ class Runner(Generic[Item, Result]):
         name: for the thread and the log.
         run: maps a batch of items to as many results; called on the worker only.
         length: tokens of an item.
-        token_budget: the most padded tokens in a batch.
+        token_budget: the most padded tokens in a batch, at first.
     """
 
     def __init__(
@@ -149,7 +143,7 @@ class Runner(Generic[Item, Result]):
             # this thread and answers those whose items were in hand.
             log.exception("the worker of model %s died", self.name)
 
-    def _next_round(self) -> list[tuple[Waiting[Item, Result], int]] | None:
+    def _next_round(self) -> Share[Item, Result] | None:
         """Wait for work; None once the runner is closed."""
         with self._wake:
             while not self._closed:
@@ -160,7 +154,7 @@ class Runner(Generic[Item, Result]):
             self._refuse_all()
             return None
 
-    def _take_round(self) -> list[tuple[Waiting[Item, Result], int]]:
+    def _take_round(self) -> Share[Item, Result]:
         """Take an equal share of tokens from every waiting call; calls with more go to the back."""
         calls, self._calls = self._calls, deque()
         tokens = max(1, _ROUND_BATCHES * self.token_budget // len(calls))
@@ -176,40 +170,68 @@ class Runner(Generic[Item, Result]):
                 self._calls.append(waiting)
         return share
 
-    def _run_round(self, share: list[tuple[Waiting[Item, Result], int]]) -> None:
+    def _run_round(self, share: Share[Item, Result]) -> None:
         lengths = [waiting.lengths[item] for waiting, item in share]
         limits = [waiting.call.batch_size or _NO_LIMIT for waiting, _ in share]
         batches = plan(lengths, self.token_budget, limits)
-        for batch in batches:
-            if self._closed:
-                return
-            self._run_batch([share[i] for i in batch])
-        self._count(len(batches), len(share), padding_ratio(lengths, batches))
+        self._run_parts([[share[i] for i in batch] for batch in batches])
+        padding = padding_ratio(lengths, batches)
+        self.stats = self.stats.plus(len(batches), len(share), padding)
 
-    def _run_batch(self, batch: list[tuple[Waiting[Item, Result], int]]) -> None:
-        """Run one batch; on failure halve it until the items at fault stand alone."""
+    def _run_batch(self, batch: Share[Item, Result]) -> None:
+        """Run one batch; on failure split it until the items at fault stand alone."""
         batch = [(waiting, item) for waiting, item in batch if not waiting.over]
         if not batch:
+            return
+        if len(parts := self._fitting(batch)) > 1:  # the budget has shrunk since it was planned
+            self._run_parts(parts)
             return
         try:
             results = self._run([waiting.items[item] for waiting, item in batch])
         except Exception as error:  # whatever a model may raise
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                self._run_batch(batch[:middle])
-                self._run_batch(batch[middle:])
+            if len(batch) == 1:
+                self._fail(batch[0][0], error)
                 return
-            log.exception("model %s failed on one item", self.name)
-            self.stats = replace(self.stats, failed_items=self.stats.failed_items + 1)
-            failure = InferenceError(f"model {self.name!r} failed on one of the documents")
-            failure.__cause__ = error
-            batch[0][0].fail(failure)
+            parts = self._split(batch, error)
+        else:
+            for (waiting, item), result in zip(batch, results, strict=True):
+                waiting.settle(item, result)
             return
-        for (waiting, item), result in zip(batch, results, strict=True):
-            waiting.settle(item, result)
+        # Out here the error is gone, and with its traceback what the failed batch held in memory.
+        self._run_parts(parts)
 
-    def _count(self, batches: int, items: int, padding: float) -> None:
-        old = self.stats
-        total = old.items + items
-        mean = (old.padding * old.items + padding * items) / total if total else 1.0
-        self.stats = RunnerStats(old.batches + batches, total, old.failed_items, mean)
+    def _run_parts(self, parts: list[Share[Item, Result]]) -> None:
+        for part in parts:
+            if not self._closed:
+                self._run_batch(part)
+
+    def _split(self, batch: Share[Item, Result], error: Exception) -> list[Share[Item, Result]]:
+        """Return a failed batch of two or more items in smaller parts."""
+        halves = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+        if not ran_out(error):
+            return halves
+        # Half of what was too much, which is one item's length at least.
+        most = len(batch) * max(waiting.lengths[item] for waiting, item in batch) // 2
+        if most < self.token_budget:
+            self.token_budget = max(1, most)
+            self.stats = replace(self.stats, halvings=self.stats.halvings + 1)
+            log.warning(
+                "model %s ran out of memory; its batches are now of %d padded tokens at most",
+                self.name,
+                self.token_budget,
+            )
+        parts = self._fitting(batch)
+        return parts if len(parts) > 1 else halves  # items of no length would all fit for ever
+
+    def _fitting(self, batch: Share[Item, Result]) -> list[Share[Item, Result]]:
+        lengths = [waiting.lengths[item] for waiting, item in batch]
+        return [[batch[i] for i in part] for part in plan(lengths, self.token_budget)]
+
+    def _fail(self, waiting: Waiting[Item, Result], error: Exception) -> None:
+        """Answer the call of an item that cannot be run even alone."""
+        log.error("model %s failed on one item", self.name, exc_info=error)
+        self.stats = replace(self.stats, failed_items=self.stats.failed_items + 1)
+        what = "ran out of memory" if ran_out(error) else "failed"
+        failure = InferenceError(f"model {self.name!r} {what} on one of the documents")
+        failure.__cause__ = error
+        waiting.fail(failure)

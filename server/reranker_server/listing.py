@@ -194,6 +194,6 @@ class Listing:
             "backend": "torch" if live else None,
             "window": windows[0],
             "max_model_len": windows[0],
-            "max_batch_tokens": getattr(hardware, "token_budget", None),
+            "max_batch_tokens": min((each.runner.token_budget for each in live), default=None),
             "dimensions": vectors[0] if vectors else None,
         }

@@ -112,6 +112,7 @@ def _runners(models: Iterable[Any]) -> Iterator[Metric]:
         "batches": _counter("batches", "Batches run."),
         "items": _counter("items", "Texts and pairs run."),
         "failed_items": _counter("failed_items", "Texts and pairs that a model failed on."),
+        "halvings": _counter("out_of_memory", "Times that batches were made smaller for good."),
     }
     cache = {
         "hits": _counter("cache_hits", "Results found in the cache."),

@@ -272,21 +272,6 @@ def test_a_failing_item_fails_its_own_call_alone(
     assert runner.stats.failed_items == 1
 
 
-def test_a_batch_too_large_for_the_machine_is_halved_until_it_fits(
-    model: Model,
-) -> None:
-    def narrow(batch: list[str]) -> Sequence[str]:
-        if len(batch) > 3:
-            raise MemoryError
-        return model(batch)
-
-    runner: Runner[str, str] = Runner("narrow", narrow, len, token_budget=1000)
-    texts = [f"text {i}" for i in range(50)]
-    assert runner(texts, Call()) == [text.upper() for text in texts]
-    assert runner.stats.failed_items == 0
-    runner.close()
-
-
 def test_a_call_that_has_failed_runs_no_further_items(
     runner: Runner[str, str], model: Model
 ) -> None:

@@ -1,0 +1,23 @@
+"""Whether an error says that memory ran out; libraries say so in several ways."""
+
+from __future__ import annotations
+
+import re
+
+# torch on the CPU raises a plain RuntimeError, OpenVINO one with the words of C++.
+_WORDS = re.compile(
+    r"out of memory|can(?:'t|not) allocate memory|not enough memory|bad[_ ]alloc(?:ation)?\b", re.I
+)
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether the error, or one that it was raised from, is of memory that ran out."""
+    seen: BaseException | None = error
+    while seen is not None:
+        # torch's own class is known by its name, so that torch need not be imported here.
+        if isinstance(seen, MemoryError) or type(seen).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(seen, RuntimeError) and _WORDS.search(str(seen)):
+            return True
+        seen = seen.__cause__
+    return False
