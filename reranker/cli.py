@@ -161,7 +161,8 @@ def models(
     _print_table(rows)
     Console().print(
         f"on {hardware.device}, {hardware.dtype}, {hardware.threads} threads, "
-        f"{hardware.token_budget} padded tokens a batch",
+        f"{hardware.token_budget} padded tokens a batch"
+        + (", measured anew when a model is warmed" if hardware.measure else ""),
         highlight=False,
     )
 

@@ -210,7 +210,14 @@ def _provider(settings: Settings, patience: float | None) -> Models:
     )
     return Provider(
         catalog,
-        lambda: choose(settings.device, settings.dtype, settings.threads, settings.token_budget),
+        lambda: choose(
+            settings.device,
+            settings.dtype,
+            settings.threads,
+            settings.token_budget,
+            settings.attention,
+            settings.measure,
+        ),
         offline=settings.offline,
         cache_bytes=settings.cache_mb << 20,
         patience=patience,

@@ -63,6 +63,13 @@ class Settings(Section):
     token_budget: int = Field(
         0, ge=0, description="most padded tokens in a batch; 0 suits the device"
     )
+    attention: Literal["auto", "sdpa", "eager"] = Field(
+        "auto", description="kernel of attention; auto is the faster one where it is measured"
+    )
+    measure: bool = Field(
+        True,
+        description="when a model is warmed, time what was left to us for about a second",
+    )
     cache_mb: int = Field(256, ge=0, description="memory for results, per model; 0 keeps none")
     profile: str | None = Field(None, description="file with weights of `best` fitted to own data")
     bi_encoders: Mapping[str, str | Mapping[str, Any]] = Field(default_factory=dict, exclude=True)

@@ -13,10 +13,13 @@ from reranker.models.cache import Cache, key
 from reranker.models.network import FIXED_POINT, BiNetwork, Framed, Heads, Output
 from reranker.models.roles import Encoded, TokenVectors
 from reranker.models.runner import Runner
+from reranker.models.samples import passages
 from reranker.models.tokenize import TextTokenizer, Tokens
 from reranker.types import Call
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
@@ -112,6 +115,23 @@ class SentenceBiEncoder:
     def warm(self) -> None:
         """Run once, so that the first request does not pay for first-time set-up."""
         self.encode(["warm-up"], kind="query", max_tokens=None, tokens=True, call=Call())
+
+    @property
+    def attention(self) -> str | None:
+        """Return the kernel of attention, where there is a choice."""
+        return self.network.attention
+
+    def ways(self) -> dict[str, Callable[[], None]]:
+        """Return the ways to run the network; see `Tunable`."""
+        return self.network.ways()
+
+    def probe(self, count: int, length: int) -> Callable[[], NDArray[np.float32]]:
+        """Return what runs that many texts of that many tokens; see `Tunable`."""
+        room = min(length, self.window) - self.tokenizer.single.size
+        items = [
+            self._framed(cut, "document", None) for cut in self.tokenizer(passages(count), room)
+        ]
+        return lambda: np.stack([output.vector for output in self.network(items)])
 
     def close(self) -> None:
         """Stop the worker."""

@@ -14,14 +14,19 @@ import numpy as np
 import torch
 
 from reranker.errors import InferenceError
+from reranker.models.attention import kernel_of, use_kernel, ways_of
 from reranker.models.cache import Cache, key
 from reranker.models.inputs import collate, window_of
 from reranker.models.roles import Scored
 from reranker.models.runner import Runner
+from reranker.models.samples import QUESTIONS, passages
 from reranker.models.tokenize import TextTokenizer, pair_shares
 from reranker.types import Call
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from reranker.models.hardware import Hardware
@@ -76,6 +81,9 @@ class PairCrossEncoder:
         self.cache: Cache[_Known] = Cache(cache_bytes, lambda _: _KNOWN_BYTES)
         network: Any = model  # its `to` is typed for instances of another kind
         self._model = network.to(device=hardware.device, dtype=hardware.torch_dtype).eval()
+        self._switch = hardware.attention == "auto"
+        if not self._switch:
+            use_kernel(name, network, hardware.attention)
         self._inputs = tokenizer.model_input_names
         self._pad = int(tokenizer.pad_token_id or 0)
         self.runner = Runner(name, self._forward, lambda pair: len(pair.ids), hardware.token_budget)
@@ -111,6 +119,27 @@ class PairCrossEncoder:
     def warm(self) -> None:
         """Run once, so that the first request does not pay for first-time set-up."""
         self.score("warm", ["up"], max_tokens=8, call=Call())
+
+    @property
+    def attention(self) -> str | None:
+        """Return the kernel of attention, where there is a choice."""
+        return kernel_of(self._model)
+
+    def ways(self) -> dict[str, Callable[[], None]]:
+        """Return the ways to run the network; see `Tunable`."""
+        return ways_of(self.name, self._model, fixed=not self._switch)
+
+    def probe(self, count: int, length: int) -> Callable[[], NDArray[np.float32]]:
+        """Return what runs that many pairs of that many tokens; see `Tunable`."""
+        room = min(length, self.window) - self.tokenizer.pair.size
+        queries = self.tokenizer(QUESTIONS, room // 2)
+        cuts = self.tokenizer(passages(count), room)
+        pairs = []
+        for number, cut in enumerate(cuts):
+            query = queries[number % len(queries)].ids
+            ids = self.tokenizer.pair.around(query, cut.ids[: room - len(query)])
+            pairs.append(_Pair(*ids))
+        return lambda: np.array(self._forward(pairs), dtype=np.float32)
 
     def close(self) -> None:
         """Stop the worker."""

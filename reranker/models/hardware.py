@@ -16,16 +16,30 @@ if TYPE_CHECKING:
 # Matrix units that make bfloat16 faster than float32; without one it is slower.
 _FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 _TOKEN_BUDGET = {"cpu": 4096, "cuda": 65536, "mps": 16384}
+_TRIALS = {"cpu": (1024, 2048, 4096, 8192), "cuda": (16384, 32768, 65536, 131072)}
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Where and how models run: device, number format, CPU threads, padded tokens a batch."""
+    """Where and how models run.
+
+    Attributes:
+        device: as torch names it.
+        dtype: the number format.
+        threads: of the CPU.
+        token_budget: padded tokens a batch; a warmed model may have found a better one.
+        attention: the kernel, or "auto".
+        measure: whether a model is measured when it is warmed.
+        budgets: padded tokens a batch to measure then; none if it was given.
+    """
 
     device: str
     dtype: str
     threads: int
     token_budget: int
+    attention: str = "auto"
+    measure: bool = False
+    budgets: tuple[int, ...] = ()
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -38,7 +52,12 @@ class Hardware:
 
 
 def choose(
-    device: str = "auto", dtype: str = "auto", threads: int = 0, token_budget: int = 0
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int = 0,
+    token_budget: int = 0,
+    attention: str = "auto",
+    measure: bool = True,
 ) -> Hardware:
     """Fill in what was left to us: "auto", or 0.
 
@@ -52,6 +71,9 @@ def choose(
         dtype=_dtype(dtype, kind),
         threads=threads or usable_cpus(),
         token_budget=token_budget or _TOKEN_BUDGET.get(kind, _TOKEN_BUDGET["cpu"]),
+        attention=attention,
+        measure=measure,
+        budgets=_TRIALS.get(kind, ()) if measure and not token_budget else (),
     )
 
 

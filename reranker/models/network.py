@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from reranker.errors import InferenceError
+from reranker.models.attention import kernel_of, use_kernel, ways_of
 from reranker.models.inputs import collate, window_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
@@ -95,6 +98,9 @@ class BiNetwork:
         self._model = model.to(hardware.device).eval()
         self._transformer, *self._poolers = model
         self._transformer.to(hardware.torch_dtype)
+        self._switch = hardware.attention == "auto"
+        if not self._switch:
+            use_kernel(name, self._inner, hardware.attention)
         for module in [*self._poolers, *filter(None, (heads.multi_vector, heads.sparse))]:
             module.to(device=hardware.device, dtype=torch.float32)
         # The pooling module knows one prompt length for a whole batch, but a batch mixes texts
@@ -112,6 +118,20 @@ class BiNetwork:
     def weight_bytes(self) -> int:
         """Return the memory of the weights."""
         return sum(part.numel() * part.element_size() for part in self._model.parameters())
+
+    @property
+    def attention(self) -> str | None:
+        """Return the kernel of attention, where there is a choice."""
+        return kernel_of(self._inner)
+
+    def ways(self) -> dict[str, Callable[[], None]]:
+        """Return the ways to run the network; see `Tunable`."""
+        return ways_of(self._name, self._inner, fixed=not self._switch)
+
+    @property
+    def _inner(self) -> Any:
+        """The network of transformers inside the first module; None in one of another kind."""
+        return getattr(self._transformer, "auto_model", None)
 
     @torch.inference_mode()
     def __call__(self, items: list[Framed]) -> list[Output]:

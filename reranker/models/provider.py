@@ -65,12 +65,20 @@ class Provider:
         return self._get("cross-encoder", model)  # type: ignore[return-value]
 
     def warm(self, models: Iterable[tuple[Role, str]]) -> None:
-        """Load models, however long it takes, and run each once, so that no request pays for it."""
+        """Load models, however long it takes, and run each once, so that no request pays for it.
+
+        Each is also measured then, where the hardware's choice left something to be measured.
+        """
         for role, name in models:
             model = self._load_once(self.catalog.find(role, name)).result()
             start = time.perf_counter()
             model.warm()
             log.info("model %s is warm after %.2f s", model.name, time.perf_counter() - start)
+            if self.hardware.measure:
+                from reranker.models.warmup import tune
+
+                tuned = tune(model, self.hardware.dtype, self.hardware.budgets)
+                log.info("model %s runs on %s", model.name, tuned)
 
     def states(self) -> dict[str, State]:
         """Return the state of each model that was asked for, by id."""

@@ -59,6 +59,7 @@ class Runner(Generic[Item, Result]):
         self.name = name
         self.token_budget = token_budget
         self.stats = RunnerStats()
+        self.exclusive = threading.RLock()  # held while a batch runs; whoever holds it has peace
         self._run = run
         self._length = length
         self._wake = threading.Condition()
@@ -187,7 +188,8 @@ class Runner(Generic[Item, Result]):
             self._run_parts(parts)
             return
         try:
-            results = self._run([waiting.items[item] for waiting, item in batch])
+            with self.exclusive:
+                results = self._run([waiting.items[item] for waiting, item in batch])
         except Exception as error:  # whatever a model may raise
             if len(batch) == 1:
                 self._fail(batch[0][0], error)

@@ -27,6 +27,7 @@ class Running(TypedDict):
     device: str | None
     dtype: str | None
     backend: str | None
+    attention: str | None
     window: int | None
     max_model_len: int | None
     max_batch_tokens: int | None
@@ -192,6 +193,7 @@ class Listing:
             "device": getattr(hardware, "device", None),
             "dtype": getattr(hardware, "dtype", None),
             "backend": "torch" if live else None,
+            "attention": next((getattr(each, "attention", None) for each in live), None),
             "window": windows[0],
             "max_model_len": windows[0],
             "max_batch_tokens": min((each.runner.token_budget for each in live), default=None),

@@ -1,0 +1,182 @@
+"""How a model runs fastest on this machine: measured for a moment when it is warmed.
+
+Two things are chosen, in this order, each on batches of real text:
+
+1. the way of running the network: the attention kernel, and the backend where there are two;
+2. the padded tokens of a batch: more amortise a batch's overhead, fewer stay in the cache.
+
+A way is a candidate only if it agrees with the first one within `TOLERANCE`, so a score does
+not depend on the choice by more than that. A candidate must win by `MARGIN`: what is as good as
+the default is left as it is, and a noisy machine does not turn the choice to and fro.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from reranker.models.runner import Runner
+
+log = logging.getLogger(__name__)
+
+SECONDS = 1.2
+"""What measuring one model may take, about: a candidate that would overrun is left out."""
+TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2}
+"""By number format, the most that two ways may differ: in cosines, and in logits as a share of
+1 + |logit|, since a number of 16 bits has so many digits and no more."""
+MARGIN = 0.05
+_LENGTH = 128  # tokens of each text in a trial
+_TRIAL_TOKENS = 2048  # of a batch while ways are compared
+_ROUNDS = 3  # how often each candidate is timed at most; the best time counts
+
+Probe = Callable[[], "NDArray[np.float32]"]
+
+
+class Tunable(Protocol):
+    """What a model must offer to be measured."""
+
+    name: str
+    runner: Runner[Any, Any]
+
+    def ways(self) -> Mapping[str, Callable[[], None]]:
+        """Return the ways to run the network, the present one first; calling one switches."""
+
+    def probe(self, count: int, length: int) -> Probe:
+        """Return what runs a batch of texts of that many tokens: logits (n,) or vectors (n, d)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What was chosen, and the tokens per second of each candidate that was timed."""
+
+    way: str
+    token_budget: int
+    rates: Mapping[str, float]
+
+    def __str__(self) -> str:
+        rates = ", ".join(f"{name} {rate:.0f}/s" for name, rate in self.rates.items())
+        return f"{self.way}, {self.token_budget} padded tokens a batch ({rates})"
+
+
+def tune(
+    model: Tunable, dtype: str, budgets: Sequence[int] = (), seconds: float = SECONDS
+) -> Tuned:
+    """Measure a model and leave it as it was fastest. Its worker waits meanwhile.
+
+    Args:
+        model: loaded, and run before.
+        dtype: its number format, which says what counts as agreement.
+        budgets: padded tokens a batch to choose among; none leaves them as they are.
+        seconds: the time to spend, about.
+    """
+    end = time.perf_counter() + seconds
+    with model.runner.exclusive:
+        present = model.runner.token_budget
+        if model.runner.stats.halvings:  # more than this has been seen not to fit
+            budgets = [budget for budget in budgets if budget <= present]
+        # One text alone says what a token costs, so that no trial overruns by much.
+        clock = _Clock(model.name, prior=_timed(model.probe(1, _LENGTH)) / _LENGTH)
+        ways = _agreeing(model, TOLERANCE[dtype])
+        first = next(iter(ways))
+        if len(ways) > 1:
+            probe = model.probe(_TRIAL_TOKENS // _LENGTH, _LENGTH)
+            trials = {name: (_TRIAL_TOKENS, probe, use) for name, use in ways.items()}
+            clock.compare(trials, until=end - seconds / 2)
+        way = clock.fastest(list(ways), first)
+        ways[way]()
+        sizes = {f"{budget} tokens": budget for budget in budgets}
+        probes = {name: model.probe(max(1, n // _LENGTH), _LENGTH) for name, n in sizes.items()}
+        clock.compare({name: (n, probes[name], ways[way]) for name, n in sizes.items()}, until=end)
+        size = clock.fastest(list(sizes), f"{present} tokens")
+        model.runner.token_budget = sizes.get(size, present)
+        return Tuned(way, model.runner.token_budget, clock.rates)
+
+
+def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Return how far two answers are apart: in cosines of unit vectors, or relative in logits."""
+    if one.ndim == 2:
+        return float(np.abs(one @ one.T - other @ other.T).max())
+    return float((np.abs(one - other) / (1 + np.abs(other))).max())
+
+
+class _Clock:
+    """Times candidates until the time is up; the best time of each counts."""
+
+    def __init__(self, name: str, prior: float) -> None:
+        self._name = name
+        self._prior = prior  # seconds a token, before anything else is known
+        self._best: dict[str, float] = {}
+        self._failed: set[str] = set()
+
+    @property
+    def rates(self) -> dict[str, float]:
+        return {name: 1 / max(spent, 1e-12) for name, spent in self._best.items()}
+
+    def compare(
+        self, trials: Mapping[str, tuple[int, Probe, Callable[[], None]]], until: float
+    ) -> None:
+        for _ in range(_ROUNDS):
+            for name, (tokens, probe, use) in trials.items():
+                expected = tokens * self._best.get(name, self._prior)
+                if name in self._failed or time.perf_counter() + expected > until:
+                    continue
+                use()
+                try:
+                    spent = _timed(probe) / tokens
+                except Exception as error:  # whatever a model may raise, out of memory for one
+                    log.warning("model %s: %s is left out: %s", self._name, name, error)
+                    self._failed.add(name)
+                    self._best.pop(name, None)
+                    continue
+                self._best[name] = min(spent, self._best.get(name, spent))
+                self._prior = min(self._prior, spent)
+
+    def fastest(self, names: Sequence[str], present: str) -> str:
+        """Return the candidate nearest to the present one among those about as fast as any."""
+        timed = [name for name in names if name in self._best]
+        if not timed:
+            return present
+        bound = min(self._best[name] for name in timed) * (1 + MARGIN)
+        good = [name for name in timed if self._best[name] <= bound]
+        if present not in {*self._best, *self._failed} and timed[-1] in good:
+            return present  # the time was up while more was still better
+        place = names.index(present) if present in names else 0
+        return min(good, key=lambda name: abs(names.index(name) - place))
+
+
+def _agreeing(model: Tunable, tolerance: float) -> dict[str, Callable[[], None]]:
+    """Return the ways whose answers are those of the first, which is in use afterwards."""
+    ways = dict(model.ways())
+    first = next(iter(ways))
+    kept = {first: ways.pop(first)}
+    if not ways:
+        return kept
+    probe = model.probe(8, _LENGTH // 2)
+    wanted = probe()
+    for name, use in ways.items():
+        try:
+            use()
+            apart = difference(probe(), wanted)
+        except Exception as error:  # whatever a network may raise
+            log.warning("model %s: %s is left out: %s", model.name, name, error)
+            continue
+        if apart <= tolerance:
+            kept[name] = use
+        else:
+            log.warning("model %s: %s is left out, being off by %.2g", model.name, name, apart)
+    kept[first]()
+    return kept
+
+
+def _timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start

@@ -1,0 +1,220 @@
+"""What a warm-up chooses by measurement, and that no score changes by it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.models import FLOAT32, bi_encoder, cross_encoder
+from support.texts import LONG, ODD, PLAIN
+
+from reranker.models import warmup
+from reranker.models.hardware import Hardware, choose
+from reranker.models.runner import Runner
+from reranker.models.samples import passages
+from reranker.models.warmup import Probe, difference, tune
+from reranker.types import Call
+
+Checkpoint = Callable[[str], Path]
+BUDGETS = (1024, 2048, 4096, 8192)
+
+
+class Timed:
+    """A model whose batches take as long as the test says, on a clock that only they move.
+
+    Args:
+        seconds: of a batch, by the way it is run and its tokens.
+        ways: how it can be run.
+        answers: what each way returns.
+    """
+
+    name = "timed"
+
+    def __init__(
+        self,
+        seconds: Callable[[str, int], float],
+        ways: tuple[str, ...] = ("sdpa",),
+        answers: dict[str, float] | None = None,
+        budget: int = 4096,
+    ) -> None:
+        self.now = 0.0
+        self.seconds = seconds
+        self.names = ways
+        self.answers = answers or {}
+        self.way = ways[0]
+        self.ran: list[tuple[str, int]] = []
+        self.runner: Runner[Any, Any] = Runner("timed", lambda batch: batch, len, budget)
+
+    def ways(self) -> dict[str, Callable[[], None]]:
+        return {name: lambda name=name: setattr(self, "way", name) for name in self.names}
+
+    def probe(self, count: int, length: int) -> Probe:
+        def run() -> np.ndarray:
+            self.ran.append((self.way, count * length))
+            self.now += self.seconds(self.way, count * length)
+            return np.full(count, self.answers.get(self.way, 0.0), np.float32)
+
+        return run
+
+
+@pytest.fixture
+def tuned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    def run(model: Timed, budgets: tuple[int, ...] = BUDGETS, **options: Any) -> Any:
+        monkeypatch.setattr(warmup.time, "perf_counter", lambda: model.now)
+        made = tune(model, "float32", budgets, **options)
+        monkeypatch.undo()
+        return made
+
+    return run
+
+
+def per_token(costs: dict[int, float]) -> Callable[[str, int], float]:
+    return lambda way, tokens: tokens * costs.get(tokens, 1.0) * 1e-6
+
+
+def test_the_budget_that_is_fastest_a_token_is_taken(tuned: Callable[..., Any]) -> None:
+    model = Timed(per_token({1024: 1.3, 2048: 1.0, 4096: 1.2, 8192: 1.4}))
+    made = tuned(model)
+    assert made.token_budget == model.runner.token_budget == 2048
+    assert made.rates["2048 tokens"] == pytest.approx(1e6)
+
+
+def test_what_is_hardly_faster_leaves_the_budget_as_it_is(tuned: Callable[..., Any]) -> None:
+    costs = {1024: 0.97, 2048: 1.0, 4096: 1.01, 8192: 0.98}
+    assert tuned(Timed(per_token(costs))).token_budget == 4096
+
+
+def test_of_others_as_fast_the_nearest_to_the_default_is_taken(tuned: Callable[..., Any]) -> None:
+    costs = {1024: 1.0, 2048: 1.02, 4096: 1.5, 8192: 1.6}
+    assert tuned(Timed(per_token(costs))).token_budget == 2048
+
+
+def test_a_slow_machine_is_not_held_up(tuned: Callable[..., Any]) -> None:
+    model = Timed(per_token({}), ways=("sdpa", "eager"))
+    model.seconds = lambda way, tokens: tokens * 1e-3
+    made = tuned(model, seconds=1.2)
+    assert model.now <= 1.3
+    assert (made.way, made.token_budget) == ("sdpa", 4096)
+
+
+def test_where_time_is_short_and_more_was_still_better_the_default_stays(
+    tuned: Callable[..., Any],
+) -> None:
+    model = Timed(lambda way, tokens: tokens * (2e-4 if tokens < 2000 else 1e-4))
+    assert tuned(model).token_budget == 4096
+    worse = Timed(lambda way, tokens: tokens * (1e-4 if tokens < 2000 else 2e-4))
+    assert tuned(worse).token_budget == 1024
+
+
+def test_a_faster_way_is_taken_and_used_afterwards(tuned: Callable[..., Any]) -> None:
+    model = Timed(lambda way, tokens: tokens * {"sdpa": 2e-6, "eager": 1e-6}[way])
+    model.names = ("sdpa", "eager")
+    assert tuned(model).way == model.way == "eager"
+    assert ("sdpa", 4096) not in model.ran, "sizes are compared on the way that was chosen"
+
+
+def test_a_way_that_answers_otherwise_is_left_out(
+    tuned: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Timed(lambda way, tokens: tokens * {"sdpa": 2e-6, "eager": 1e-6}[way])
+    model.names, model.answers = ("sdpa", "eager"), {"sdpa": 1.0, "eager": 1.01}
+    with caplog.at_level(logging.WARNING):
+        assert tuned(model).way == model.way == "sdpa"
+    assert "eager is left out" in caplog.text
+
+
+def test_a_way_or_size_that_fails_is_left_out(
+    tuned: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    def seconds(way: str, tokens: int) -> float:
+        if way == "eager":
+            raise NotImplementedError("no such kernel")
+        if tokens > 4000:
+            raise MemoryError("out of memory")
+        return tokens * (2e-6 if tokens < 2000 else 1e-6)
+
+    model = Timed(seconds, ways=("sdpa", "eager"))
+    with caplog.at_level(logging.WARNING):
+        made = tuned(model)
+    assert (made.way, made.token_budget) == ("sdpa", 2048)
+    assert "no such kernel" in caplog.text
+
+
+def test_no_size_is_tried_again_that_did_not_fit_before(tuned: Callable[..., Any]) -> None:
+    model = Timed(per_token({8192: 0.1}), budget=2048)
+    model.runner.stats = replace(model.runner.stats, halvings=1)
+    assert tuned(model).token_budget <= 2048
+    assert max(tokens for _, tokens in model.ran) <= 2048
+
+
+def test_a_given_budget_is_not_measured() -> None:
+    assert choose("cpu", token_budget=300).budgets == ()
+    assert choose("cpu", measure=False).budgets == ()
+    assert 4096 in choose("cpu").budgets
+
+
+def test_a_given_kernel_is_used_and_not_measured(checkpoint: Checkpoint) -> None:
+    eager = replace(FLOAT32, attention="eager")
+    for model in (
+        cross_encoder(checkpoint("bert-cross"), eager),
+        bi_encoder(checkpoint("bert-mean"), eager),
+    ):
+        assert model.attention == "eager"
+        assert list(model.ways()) == ["eager"]
+        tune(model, "float32", BUDGETS)
+        assert model.attention == "eager"
+        model.close()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_score_does_not_depend_on_what_was_chosen(checkpoint: Checkpoint, dtype: str) -> None:
+    hardware = Hardware("cpu", dtype, 2, 512)
+    tolerance = warmup.TOLERANCE[dtype]
+    texts = [*PLAIN, *ODD, LONG]
+    for name in ("bert-cross", "xlmr-cross"):
+        model = cross_encoder(checkpoint(name), hardware)
+        wanted = model.score("paris", texts, max_tokens=50, call=Call()).logits
+        assert list(model.ways()) == ["sdpa", "eager"]
+        for budget in (256, 8192):
+            for use in model.ways().values():
+                use()
+                model.runner.token_budget = budget
+                found = model.score("paris", texts, max_tokens=50, call=Call()).logits
+                assert difference(found, wanted) <= tolerance
+        model.close()
+    model = bi_encoder(checkpoint("bert-mean"), hardware)
+
+    def encode() -> np.ndarray:
+        return model.encode(
+            texts, kind="document", max_tokens=None, tokens=False, call=Call()
+        ).vectors
+
+    vectors = encode()
+    for use in model.ways().values():
+        use()
+        assert difference(encode(), vectors) <= tolerance
+    model.close()
+
+
+def test_real_models_are_measured_in_a_moment_while_they_serve(checkpoint: Checkpoint) -> None:
+    for model in (cross_encoder(checkpoint("bert-cross")), bi_encoder(checkpoint("bert-mean"))):
+        start = time.monotonic()
+        made = tune(model, "float32", BUDGETS)
+        assert time.monotonic() - start < 20  # about one, on a machine that does nothing else
+        assert made.way in model.ways()
+        assert made.token_budget == model.runner.token_budget
+        assert str(made.token_budget) in str(made)
+        model.warm()  # the worker is free again
+        model.close()
+
+
+def test_passages_differ_and_are_long_enough_for_a_trial() -> None:
+    made = passages(64)
+    assert len(set(made)) == 64
+    assert all(len(text.split()) > 128 for text in made)
