@@ -1,7 +1,7 @@
-"""The commands `compare` and `tune`, to be mounted on the `reranker` command line.
+"""The commands `compare`, `tune` and `speed`, to be mounted on the `reranker` command line.
 
-The only module of the package that prints. Exit codes: 0 the result is whole, 1 it is not
-(rankings failed or are missing), 2 the input is wrong, 130 interrupted.
+With `speed.command` the only module of the package that prints. Exit codes: 0 the result is
+whole, 1 it is not (rankings failed or are missing), 2 the input is wrong, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from reranker_bench.speed.command import speed
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
@@ -51,6 +53,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
     app.command("compare")(compare)
     app.command("tune")(tune)
+    app.command("speed")(speed)
 
 
 def compare(

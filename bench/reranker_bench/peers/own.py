@@ -1,0 +1,70 @@
+"""This engine, by its front door and under the same protocol as everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+PACKAGES = ("reranker", "sentence-transformers", "faiss-cpu")
+NAME = "measured"
+
+
+class Own:
+    """The engine around the folder that is measured, or around its own models.
+
+    Args:
+        wanted: the request; `options` are settings of the engine.
+    """
+
+    def __init__(self, wanted: dict[str, Any]) -> None:
+        from reranker.engine import Reranker
+        from reranker.settings import Settings
+
+        self._role = wanted["role"]
+        models = {NAME: wanted["folder"]} if wanted.get("folder") else {}
+        cross = models if self._role != "bi-encoder" else {}
+        self.engine = Reranker(
+            Settings(
+                **{"cache_mb": 0, **wanted.get("options", {})},
+                offline=True,
+                device=wanted["device"],
+                dtype=wanted["dtype"],
+                threads=wanted["threads"],
+                cross_encoders=cross,
+                bi_encoders={} if cross else models,
+            )
+        )
+        self._max_tokens = wanted["max_tokens"]
+        self("warm", ["up"]) if self._role != "bi-encoder" else self(["warm up"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return how the models run."""
+        hardware = getattr(self.engine.models, "hardware", None)
+        names = ("device", "dtype", "threads", "token_budget", "backend")
+        return {name: getattr(hardware, name) for name in names if hasattr(hardware, name)}
+
+    def __call__(self, *texts: Any, **arguments: Any) -> Sequence[float]:
+        """Encode texts, or rank documents for a query."""
+        if self._role == "bi-encoder":
+            made: Any = self.engine.embed(texts[0], model=NAME, kind="document")
+            vectors: Sequence[float] = made.vectors
+            return vectors
+        if self._role == "cross-encoder":
+            arguments = {"method": "standard", "model_cross": NAME}
+        query, documents = texts
+        ranking = self.engine.rank(
+            query, documents, max_tokens_per_doc=self._max_tokens, **arguments
+        )
+        scores = dict.fromkeys(range(len(documents)), 0.0)
+        scores.update((result.index, result.score) for result in ranking)
+        return list(scores.values())
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self.engine.close()
+
+
+def load(wanted: dict[str, Any]) -> Own:
+    """Return the engine."""
+    return Own(wanted)

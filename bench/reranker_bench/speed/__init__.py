@@ -1,0 +1,1 @@
+"""`reranker speed`: how fast, against whom, and where the time goes."""

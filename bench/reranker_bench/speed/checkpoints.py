@@ -1,0 +1,177 @@
+"""Checkpoints that every library can load: the geometry of well-known models.
+
+Speed does not depend on the weights, so the large ones are random (seeded); only their scores
+must be told apart. The files are what older versions of the libraries read as well.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DONE = "complete"
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
+_SPECIAL = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+_CLASSIFIER_SCALE = 40.0
+"""Of a fresh classifier's weights, so that probabilities spread and a difference would show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The sizes of a transformer."""
+
+    layers: int
+    hidden: int
+    heads: int
+    inner: int
+    vocabulary: int
+    window: int = 512
+
+    def flops(self, tokens: int) -> float:
+        """Return floating-point operations of the layers for one input, a multiply-add as two.
+
+        Projections and the feed-forward block: 8 h^2 + 4 h i a token and layer; the two products
+        of attention: 4 n^2 h a layer (Vaswani et al., 2017). Embeddings and norms are left out.
+        """
+        linear = tokens * (8 * self.hidden**2 + 4 * self.hidden * self.inner)
+        return float(self.layers * (linear + 4 * tokens**2 * self.hidden))
+
+
+MINILM_L6 = Geometry(6, 384, 12, 1536, 30_522)
+XLMR_BASE = Geometry(12, 768, 12, 3072, 250_002)
+XLMR_LARGE = Geometry(24, 1024, 16, 4096, 250_002)
+
+
+def minilm_cross_encoder(folder: Path, seed: int = 0) -> Path:
+    """Write a BertForSequenceClassification with all-MiniLM-L6-v2's weights.
+
+    Raises:
+        FileNotFoundError: the package of the base model is not installed.
+    """
+
+    def build() -> None:
+        import torch
+
+        from reranker_bench.training.base import base_folder, new_cross_encoder
+
+        model = new_cross_encoder(seed)
+        with torch.no_grad():
+            model.classifier.weight *= _CLASSIFIER_SCALE
+        model.save_pretrained(folder)
+        for name in _TOKENIZER_FILES:
+            shutil.copy(base_folder() / name, folder / name)
+        _set_window(folder, MINILM_L6.window)
+
+    return _once(folder, build)
+
+
+def xlmr_cross_encoder(folder: Path, geometry: Geometry, texts: Iterable[str]) -> Path:
+    """Write an XLMRobertaForSequenceClassification with random weights."""
+
+    def build() -> None:
+        import torch
+        from transformers import XLMRobertaForSequenceClassification
+
+        torch.manual_seed(0)
+        model = XLMRobertaForSequenceClassification(_xlmr_config(geometry, num_labels=1))
+        with torch.no_grad():
+            model.classifier.out_proj.weight *= _CLASSIFIER_SCALE
+        model.save_pretrained(folder)
+        _write_tokenizer(folder, texts, geometry)
+
+    return _once(folder, build)
+
+
+def xlmr_bi_encoder(folder: Path, geometry: Geometry, texts: Iterable[str]) -> Path:
+    """Write a sentence-transformers folder around a random XLM-R, pooled by its first token."""
+
+    def build() -> None:
+        import torch
+        from transformers import XLMRobertaModel
+
+        torch.manual_seed(0)
+        XLMRobertaModel(_xlmr_config(geometry)).save_pretrained(folder)
+        _write_tokenizer(folder, texts, geometry)
+        parts = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
+        modules = [
+            {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for i, (path, kind) in enumerate(parts)
+        ]
+        _write(folder / "modules.json", modules)
+        _write(folder / "sentence_bert_config.json", {"max_seq_length": geometry.window})
+        pooling = {"word_embedding_dimension": geometry.hidden, "pooling_mode_cls_token": True}
+        pooling |= {"pooling_mode_mean_tokens": False}
+        _write(folder / "1_Pooling" / "config.json", pooling)
+        (folder / "2_Normalize").mkdir(exist_ok=True)
+
+    return _once(folder, build)
+
+
+def _xlmr_config(geometry: Geometry, **more: Any) -> Any:
+    from transformers import XLMRobertaConfig
+
+    return XLMRobertaConfig(
+        vocab_size=geometry.vocabulary,
+        hidden_size=geometry.hidden,
+        num_hidden_layers=geometry.layers,
+        num_attention_heads=geometry.heads,
+        intermediate_size=geometry.inner,
+        max_position_embeddings=geometry.window + 2,
+        type_vocab_size=1,
+        # Narrower than usual, so that layers mix tokens and texts do not all look alike.
+        initializer_range=0.05,
+        **more,
+    )
+
+
+def _write_tokenizer(folder: Path, texts: Iterable[str], geometry: Geometry) -> None:
+    """Train a Unigram tokenizer on the texts, framed as XLM-R frames them."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+    raw: Any = Tokenizer(models.Unigram())
+    raw.normalizer = normalizers.NFKC()
+    raw.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    size = min(8000, geometry.vocabulary)
+    raw.train_from_iterator(
+        texts,
+        trainers.UnigramTrainer(
+            vocab_size=size, special_tokens=special, unk_token="<unk>", show_progress=False
+        ),
+    )
+    raw.post_processor = processors.TemplateProcessing(
+        single="<s>:0 $A:0 </s>:0",
+        pair="<s>:0 $A:0 </s>:0 </s>:0 $B:0 </s>:0",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    raw.save(str(folder / "tokenizer.json"))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": geometry.window}
+    names = {"model_input_names": ["input_ids", "attention_mask"]}
+    _write(folder / "tokenizer_config.json", {**config, **names, **_SPECIAL})
+
+
+def _set_window(folder: Path, window: int) -> None:
+    path = folder / "tokenizer_config.json"
+    _write(path, {**json.loads(path.read_text("utf-8")), "model_max_length": window})
+
+
+def _write(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
+
+
+def _once(folder: Path, build: Callable[[], None]) -> Path:
+    """Build a folder unless that was done before; one that was broken off is built anew."""
+    if not (folder / _DONE).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        build()
+        (folder / _DONE).touch()
+    return folder.resolve()

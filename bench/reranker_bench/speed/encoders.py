@@ -1,0 +1,162 @@
+"""W1 to W3: one model, the same pools, everybody in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from reranker_bench.peers.catalogue import OWN, Peer, interpreter
+from reranker_bench.peers.process import Process
+from reranker_bench.speed import checkpoints, texts
+from reranker_bench.speed.options import Options
+from reranker_bench.speed.race import Observe, Side, race
+from reranker_bench.speed.results import Found, Row
+
+Role = Literal["cross-encoder", "bi-encoder"]
+NAIVE = "sentence-transformers float32"
+"""The rival of the headline: the library as its users call it."""
+
+BI_WINDOW = 256  # that all-MiniLM-L6-v2 says of itself
+
+
+def w1(options: Options, observe: Observe) -> Found:
+    """Measure the cross-encoder of MiniLM-L6 geometry on real pools."""
+    folder = checkpoints.minilm_cross_encoder(options.cache / "w1")
+    title = "W1 cross-encoder, MiniLM-L6"
+    return _measure(options, observe, title, folder, "cross-encoder", checkpoints.MINILM_L6)
+
+
+def w2(options: Options, observe: Observe, geometry: checkpoints.Geometry | None = None) -> Found:
+    """Measure the cross-encoder of bge-reranker-base's geometry on the same texts."""
+    sizes = geometry or checkpoints.XLMR_BASE
+    corpus = texts.collection(options.data).corpus.values()
+    folder = checkpoints.xlmr_cross_encoder(options.cache / "w2", sizes, corpus)
+    title = "W2 cross-encoder, XLM-R-base"
+    return _measure(options, observe, title, folder, "cross-encoder", sizes, documents=50)
+
+
+def w3(options: Options, observe: Observe) -> Found:
+    """Measure the bi-encoder all-MiniLM-L6-v2."""
+    from reranker_bench.training.base import base_folder
+
+    title = "W3 bi-encoder, MiniLM-L6"
+    window = BI_WINDOW
+    return _measure(
+        options,
+        observe,
+        title,
+        base_folder(),
+        "bi-encoder",
+        checkpoints.MINILM_L6,
+        window=window,
+    )
+
+
+def w3m3(options: Options, observe: Observe, geometry: checkpoints.Geometry | None = None) -> Found:
+    """Measure a bi-encoder of bge-m3's geometry."""
+    sizes = geometry or checkpoints.XLMR_LARGE
+    corpus = texts.collection(options.data).corpus.values()
+    folder = checkpoints.xlmr_bi_encoder(options.cache / "w3m3", sizes, corpus)
+    title = "W3 bi-encoder, bge-m3 geometry"
+    return _measure(options, observe, title, folder, "bi-encoder", sizes, documents=32)
+
+
+def _measure(
+    options: Options,
+    observe: Observe,
+    title: str,
+    folder: Path,
+    role: Role,
+    geometry: checkpoints.Geometry,
+    *,
+    documents: int = 100,
+    window: int | None = None,
+) -> Found:
+    source = texts.collection(options.data)
+    tokenizer = texts.tokenizer_at(folder)
+    pair = role == "cross-encoder"
+    limit = window or geometry.window
+    found = [
+        texts.fit(pool, tokenizer, limit, pair=pair)
+        for pool in texts.pools(source, options.queries or 1, options.documents or documents)
+    ]
+    sizes = texts.lengths(found, tokenizer, pair=pair)
+    sides = sides_of(options, folder, role, limit)
+    pools = [(pool.query, pool.documents) for pool in found]
+    rows = race(sides, pools, options.repeats, observe, len(sizes))
+    flops = sum(geometry.flops(size) for size in sizes) / len(sizes)
+    return Found(
+        title,
+        "pairs/s" if pair else "documents/s",
+        [_with_flops(row, flops) for row in rows],
+        duels(rows),
+        options.to_json()
+        | {
+            "data": source.name,
+            "pools": len(found),
+            "inputs": len(sizes),
+            "tokens_mean": round(sum(sizes) / len(sizes), 1),
+            "tokens_max": max(sizes),
+            "max_tokens": limit,
+            "gflop_per_input": round(flops / 1e9, 2),
+        },
+    )
+
+
+def sides_of(options: Options, folder: Path, role: Role, max_tokens: int) -> list[Side]:
+    """Return all sides, the reference first, then the others, and ours in both formats."""
+    load = {
+        "role": role,
+        "folder": str(folder),
+        "device": options.device,
+        "threads": options.threads,
+        "max_tokens": max_tokens,
+    }
+    sides = []
+    for peer in options.peers:
+        if role in peer.roles:
+            start = _start(peer, options)
+            sides += [Side(peer.name, dtype, start, load) for dtype in peer.dtypes]
+    own = _start(OWN, options)
+    auto = "auto" if _own_dtype(options) != "float32" else "float32"
+    return [
+        *sides,
+        *(Side(OWN.name, dtype, own, load) for dtype in dict.fromkeys((auto, "float32"))),
+    ]
+
+
+def duels(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return who is held against whom.
+
+    Our first row, which is what a user gets, against every rival; our float32 row against the
+    rivals in float32, where the first is in another format.
+    """
+    own = [row for row in rows if row.name == OWN.name]
+    rivals = [row for row in rows if row.name != OWN.name]
+    pairs = [(own[0].label, rival.label) for rival in rivals] if own else []
+    return pairs + [
+        (row.label, rival.label) for row in own[1:] for rival in rivals if rival.dtype == row.dtype
+    ]
+
+
+def _start(peer: Peer, options: Options) -> Any:
+    python = interpreter(peer, options.environments)
+    return python and partial(Process, python, peer.adapter, options.threads)
+
+
+def _own_dtype(options: Options) -> str:
+    from reranker.models.hardware import choose
+
+    return choose(options.device).dtype
+
+
+def _with_flops(row: Row, flops: float) -> Row:
+    """Return the row with its TFLOP/s over the tokens read, padding not counted."""
+    from dataclasses import replace
+
+    if row.rate is None:
+        return row
+    tflops = float(f"{row.rate.median * flops / 1e12:.3g}")
+    return replace(row, extra={**row.extra, "tflops": tflops})

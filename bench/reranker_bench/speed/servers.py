@@ -1,0 +1,127 @@
+"""Servers under test, each in a process of its own on a free port of the loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reranker_bench.peers.catalogue import PEERS, interpreter
+from reranker_bench.peers.process import environment
+from reranker_bench.peers.worker import peak_mb
+from reranker_bench.speed.closed_loop import HOST
+from reranker_bench.speed.options import Options
+
+MODEL = "measured"
+INFINITY = next(peer for peer in PEERS if peer.name == "infinity-emb")
+
+
+class ServerFailure(RuntimeError):
+    """A server did not become ready; says what it said last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def peak_mb(self) -> float | None:
+        """Return its peak of memory since it started, in MiB."""
+        return peak_mb(self.process.pid)
+
+
+@contextlib.contextmanager
+def own(folder: Path, cross: Path, options: Options, dtype: str, cache_mb: int) -> Iterator[Server]:
+    """Run our server, with a checkpoint named "measured" beside the embedded models.
+
+    Args:
+        folder: where its config file and log go.
+        cross: the checkpoint.
+        options: device and threads.
+        dtype: number format.
+        cache_mb: memory for results.
+    """
+    config = folder / "reranker.toml"
+    engine = {"offline": True, "device": options.device, "dtype": dtype, "cache_mb": cache_mb}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in engine.items()]
+    config.write_text(
+        "\n".join(
+            [
+                "[engine]",
+                *lines,
+                f"threads = {options.threads}",
+                "[server]",
+                'log_level = "warning"',
+                "[cross-encoders]",
+                f"{MODEL} = {json.dumps(str(cross))}",
+            ]
+        ),
+        "utf-8",
+    )
+    command = [sys.executable, "-m", "reranker.cli", "serve", "--config", str(config)]
+    with _running(command, folder / "server.log", "/readyz", options) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def infinity(folder: Path, cross: Path, options: Options, dtype: str) -> Iterator[Server | None]:
+    """Run infinity's server with its defaults; yields None where it is not installed."""
+    python = interpreter(INFINITY, options.environments)
+    if python is None:
+        yield None
+        return
+    command = [
+        *(str(python.with_name("infinity_emb")), "v2", "--model-id", str(cross)),
+        *("--served-model-name", MODEL, "--engine", "torch", "--dtype", dtype),
+        *("--device", options.device, "--no-trust-remote-code", "--host", HOST),
+    ]
+    with _running(command, folder / "infinity.log", "/health", options) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _running(
+    command: Sequence[str], log: Path, ready: str, options: Options, patience: float = 300
+) -> Iterator[Server]:
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        port = int(free.getsockname()[1])
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment(options.threads),
+        )
+    try:
+        _await_ready(process, f"http://{HOST}:{port}{ready}", log, patience)
+        yield Server(port, process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path, patience: float) -> None:
+    end = time.monotonic() + patience
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            if urllib.request.urlopen(url, timeout=5).status == 200:
+                return
+        time.sleep(0.2)
+    said = log.read_text("utf-8", "replace").strip().splitlines()
+    raise ServerFailure(said[-1] if said else "it said nothing")

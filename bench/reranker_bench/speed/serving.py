@@ -1,0 +1,171 @@
+"""W5: HTTP servers under closed-loop clients, ours and infinity's.
+
+Small `fast` requests with nothing kept and with documents seen before; all methods and sizes
+mixed; and one cross-encoder in one number format on both servers.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reranker_bench.peers.catalogue import OWN
+from reranker_bench.speed import agreement, checkpoints, closed_loop, servers, texts, traffic
+from reranker_bench.speed.options import Options
+from reranker_bench.speed.race import Observe
+from reranker_bench.speed.results import DISAGREES, FAILED, MEASURED, NOT_INSTALLED, Found, Row
+from reranker_bench.speed.statistics import percentiles
+
+TOKENS = 64
+"""Of a document: short, so that what a server adds can be seen."""
+
+TEXTS = 400
+NEW, SEEN, MIXED = "fast, new documents", "fast, documents seen before", "mixed methods"
+PAIRS = "cross-encoder"
+
+
+@dataclass(slots=True)
+class _Line:
+    """One kind of requests to one server."""
+
+    name: str
+    dtype: str
+    requests: Sequence[bytes]
+    server: servers.Server | None = None
+    prime: bytes | None = None
+    state: str = MEASURED
+    why: str | None = None
+    loads: dict[int, list[closed_loop.Load]] = field(default_factory=dict)
+
+
+def w5(options: Options, observe: Observe) -> Found:
+    """Measure the servers."""
+    cross = checkpoints.minilm_cross_encoder(options.cache / "w1")
+    source = texts.collection(options.data)
+    tokenizer = texts.tokenizer_at(cross)
+    queries = [texts.clean(query) for query in source.queries.values()]
+    documents = texts.snippets(source, tokenizer, TEXTS, TOKENS)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        lines = _start(options, cross, folder, (queries, documents), observe, stack)
+        _check(lines)
+        _measure([line for line in lines if line.server is not None], options, observe)
+        peaks = {line.name: line.server.peak_mb for line in lines if line.server}
+    rows = [row for line in lines for row in _rows(line, options.clients, peaks.get(line.name))]
+    settings = options.to_json() | {
+        "data": source.name,
+        "seconds": options.seconds,
+        "tokens": TOKENS,
+    }
+    return Found("W5 HTTP servers", "requests/s", rows, _duels(lines, options.clients), settings)
+
+
+def _start(
+    options: Options,
+    cross: Path,
+    folder: Path,
+    material: tuple[list[str], list[str]],
+    observe: Observe,
+    stack: ExitStack,
+) -> list[_Line]:
+    small, pairs = traffic.small_fast(*material), traffic.pairs(*material)
+    observe("starting our servers")
+    fresh = stack.enter_context(servers.own(_sub(folder, "a"), cross, options, "auto", 0))
+    keeping = stack.enter_context(servers.own(_sub(folder, "b"), cross, options, "auto", 1024))
+    exact = stack.enter_context(servers.own(_sub(folder, "c"), cross, options, "float32", 0))
+    lines = [
+        _Line(f"{OWN.name} {NEW}", "", small, fresh),
+        _Line(f"{OWN.name} {SEEN}", "", small, keeping, traffic.all_of(material[1])),
+        _Line(f"{OWN.name} {MIXED}", "", traffic.mixed(*material), fresh),
+        _Line(f"{OWN.name} {PAIRS}", "float32", pairs, exact),
+    ]
+    if servers.INFINITY in options.peers:
+        observe("starting infinity's server")
+        line = _Line(f"{servers.INFINITY.name} {PAIRS}", "float32", pairs)
+        try:
+            line.server = stack.enter_context(servers.infinity(folder, cross, options, "float32"))
+            if line.server is None:
+                line.state, line.why = NOT_INSTALLED, "see `make speed-peers`"
+        except (servers.ServerFailure, OSError) as error:
+            line.state, line.why = FAILED, str(error)
+        lines.append(line)
+    return lines
+
+
+def _check(lines: Sequence[_Line]) -> None:
+    """Compare the cross-encoders' scores; a server that computes something else is not timed."""
+    rivals = [line for line in lines if line.name.endswith(PAIRS) and line.server is not None]
+    answers = {line.name: _scores(line) for line in rivals}
+    for line in rivals[1:]:
+        off = agreement.difference([answers[line.name]], [answers[rivals[0].name]])
+        if off > agreement.tolerance(line.dtype):
+            line.state, line.server = DISAGREES, None
+            line.why = f"scores differ by {off:.2g}"
+
+
+def _scores(line: _Line) -> list[float]:
+    assert line.server is not None
+    answer: dict[str, Any] = closed_loop.ask(line.server.port, line.requests[0])
+    found = {each["index"]: float(each["relevance_score"]) for each in answer["results"]}
+    return [found[index] for index in sorted(found)]
+
+
+def _measure(lines: Sequence[_Line], options: Options, observe: Observe) -> None:
+    """Load the servers in turns, level by level, after a few requests off the clock."""
+    for line in lines:
+        assert line.server is not None
+        warm = line.requests[:: max(1, len(line.requests) // 8)]
+        for sent in (*warm, *([line.prime] if line.prime else [])):
+            closed_loop.ask(line.server.port, sent)
+    for number in range(options.repeats):
+        for clients in options.clients:
+            for line in lines:
+                assert line.server is not None
+                observe(f"run {number + 1} of {options.repeats}: {line.name}, {clients} clients")
+                load = closed_loop.load(
+                    line.server.port, line.requests, clients, options.seconds, number
+                )
+                line.loads.setdefault(clients, []).append(load)
+
+
+def _rows(line: _Line, levels: Sequence[int], peak: float | None) -> list[Row]:
+    if line.state != MEASURED:
+        return [Row(line.name, line.dtype, line.state, line.why)]
+    rows = []
+    for clients in levels:
+        loads = line.loads[clients]
+        seconds = [each for load in loads for each in load.seconds]
+        extra: dict[str, Any] = percentiles(seconds) if seconds else {}
+        extra["errors"] = sum(sum(load.errors.values()) for load in loads)
+        extra |= {"peak_mb": round(peak)} if peak else {}
+        rates = tuple(load.rate for load in loads)
+        rows.append(Row(_label(line, clients), line.dtype, rates=rates, extra=extra))
+    return rows
+
+
+def _label(line: _Line, clients: int) -> str:
+    return f"{line.name}, {clients} client{'s' if clients > 1 else ''}"
+
+
+def _duels(lines: Sequence[_Line], levels: Sequence[int]) -> list[tuple[str, str]]:
+    """Hold many clients against one, and our server against infinity's."""
+    named = [
+        (line, clients, f"{_label(line, clients)} {line.dtype}".strip())
+        for line in lines
+        for clients in levels
+    ]
+    first = {line.name: label for line, clients, label in named if clients == levels[0]}
+    pairs = [(label, first[line.name]) for line, clients, label in named if clients != levels[0]]
+    mine = {c: label for line, c, label in named if line.name == f"{OWN.name} {PAIRS}"}
+    theirs = {c: label for line, c, label in named if line.name.startswith(servers.INFINITY.name)}
+    return [*pairs, *((mine[clients], theirs[clients]) for clients in theirs)]
+
+
+def _sub(folder: Path, name: str) -> Path:
+    made = folder / name
+    made.mkdir()
+    return made
