@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from reranker.models.roles import Models, Role
+    from reranker.models.shared import Store
     from reranker.models.tokenize import Piece
 
 DEFAULT_METHOD = "fast"
@@ -221,4 +222,13 @@ def _provider(settings: Settings, patience: float | None) -> Models:
         offline=settings.offline,
         cache_bytes=settings.cache_mb << 20,
         patience=patience,
+        store=_store(settings),
     )
+
+
+def _store(settings: Settings) -> Store | None:
+    if settings.cache_redis_url is None:
+        return None
+    from reranker.models.redis_store import RedisStore
+
+    return RedisStore(settings.cache_redis_url, settings.cache_redis_hours * 3600)

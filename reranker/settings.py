@@ -71,6 +71,10 @@ class Settings(Section):
         description="when a model is warmed, time what was left to us for about a second",
     )
     cache_mb: int = Field(256, ge=0, description="memory for results, per model; 0 keeps none")
+    cache_redis_url: str | None = Field(
+        None, description="keep results in Redis, too, shared by several servers"
+    )
+    cache_redis_hours: int = Field(24, ge=1, description="how long results are kept there")
     profile: str | None = Field(None, description="file with weights of `best` fitted to own data")
     bi_encoders: Mapping[str, str | Mapping[str, Any]] = Field(default_factory=dict, exclude=True)
     cross_encoders: Mapping[str, str | Mapping[str, Any]] = Field(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from reranker.models.cache import Cache, key
+from reranker.models.known import POOLED, TOKENS, KnownText
 from reranker.models.network import FIXED_POINT, BiNetwork, Framed, Heads, Output
 from reranker.models.roles import Encoded, TokenVectors
 from reranker.models.runner import Runner
 from reranker.models.samples import passages
+from reranker.models.shared import Shared, Store, fingerprint
 from reranker.models.tokenize import TextTokenizer, Tokens
 from reranker.types import Call
 
@@ -26,21 +27,6 @@ if TYPE_CHECKING:
     from reranker.models.hardware import Hardware
 
 MAX_TOKEN_VECTORS = 256  # of one text; later tokens still shape the pooled vector
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """All there is to know of one text, in the form that is kept."""
-
-    output: Output
-    count: int
-    truncated: bool
-    ids: NDArray[np.int32]  # of the tokens that have vectors
-    spans: NDArray[np.int32]
-
-    @property
-    def nbytes(self) -> int:
-        return self.output.nbytes + self.ids.nbytes + self.spans.nbytes
 
 
 class SentenceBiEncoder:
@@ -70,7 +56,7 @@ class SentenceBiEncoder:
         self.window = self.network.window
         self.tokenizer = TextTokenizer(model.tokenizer.backend_tokenizer)
         self.prompts = {kind: model.prompts.get(kind) or "" for kind in ("query", "document")}
-        self.cache: Cache[_Known] = Cache(cache_bytes, lambda known: known.nbytes)
+        self.cache: Cache[KnownText] = Cache(cache_bytes, lambda known: known.nbytes)
         self._unknown = model.tokenizer.unk_token_id
         self.runner = Runner(name, self.network, lambda item: len(item.ids), hardware.token_budget)
 
@@ -100,6 +86,7 @@ class SentenceBiEncoder:
             [key(self.digest, "bi", kind, limit, text) for text in distinct],
             lambda missing: self._read([distinct[i] for i in missing], kind, limit, tokens, call),
             usable=lambda one: one.output.tokens is not None or not tokens,
+            shelf=TOKENS if tokens else POOLED,
         )
         place = {text: i for i, text in enumerate(distinct)}
         order = [place[text] for text in texts]
@@ -133,6 +120,12 @@ class SentenceBiEncoder:
         ]
         return lambda: np.stack([output.vector for output in self.network(items)])
 
+    def share(self, store: Store) -> None:
+        """Keep vectors in a store, too, where other processes find them."""
+        parts = (self.tokenizer.definition, self.prompts, MAX_TOKEN_VECTORS)
+        namespace = fingerprint(self.network.networks, *parts)
+        self.cache.shared = Shared(store, namespace, KnownText.shelves, KnownText.read)
+
     def close(self) -> None:
         """Stop the worker."""
         self.runner.close()
@@ -149,7 +142,7 @@ class SentenceBiEncoder:
 
     def _read(
         self, texts: list[str], kind: str, limit: int, tokens: bool, call: Call
-    ) -> list[_Known]:
+    ) -> list[KnownText]:
         """Tokenise texts and run them through the network."""
         prompt = self.prompts[kind]
         cuts = self.tokenizer([prompt + text for text in texts], limit)
@@ -182,7 +175,7 @@ class SentenceBiEncoder:
             if end > prompt_chars and not punctuation[token]
         ][:MAX_TOKEN_VECTORS]
 
-    def _token_vectors(self, known: _Known) -> TokenVectors:
+    def _token_vectors(self, known: KnownText) -> TokenVectors:
         output, ids = known.output, known.ids.astype(np.int64)
         assert output.tokens is not None
         return TokenVectors(
@@ -194,9 +187,9 @@ class SentenceBiEncoder:
         )
 
 
-def _known(output: Output, cut: Tokens, content: list[int], prompt_chars: int) -> _Known:
+def _known(output: Output, cut: Tokens, content: list[int], prompt_chars: int) -> KnownText:
     spans = np.array([cut.spans[i] for i in content], dtype=np.int32).reshape(-1, 2)
-    return _Known(
+    return KnownText(
         output=output,
         count=len(cut.ids),
         truncated=cut.truncated,

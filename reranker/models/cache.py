@@ -3,6 +3,9 @@
 A key holds everything the result depends on (the weights' digest, the role, how the text was
 cut) and a digest of the text itself, each part of fixed length or length-prefixed, so no two
 inputs can share a key. A result is the same with and without the cache.
+
+Behind the memory of the process there may be a second tier that other processes share; see
+`reranker.models.shared`.
 """
 
 from __future__ import annotations
@@ -12,7 +15,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from reranker.models.shared import Shared
 
 Value = TypeVar("Value")
 _ENTRY_OVERHEAD = 200  # bytes of key and bookkeeping, about
@@ -20,12 +26,17 @@ _ENTRY_OVERHEAD = 200  # bytes of key and bookkeeping, about
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """Look-ups that found something and that did not, entries and bytes held."""
+    """Look-ups that found something and that did not, entries and bytes held.
+
+    What this process missed is looked for in the shared tier, whose look-ups are counted apart.
+    """
 
     hits: int
     misses: int
     entries: int
     bytes: int
+    shared_hits: int = 0
+    shared_misses: int = 0
 
 
 def key(*parts: str | int) -> bytes:
@@ -48,6 +59,7 @@ class Cache(Generic[Value]):
 
     def __init__(self, max_bytes: int, size: Callable[[Value], int]) -> None:
         self.max_bytes = max_bytes
+        self.shared: Shared[Value] | None = None
         self._size = size
         self._entries: OrderedDict[bytes, Value] = OrderedDict()
         self._bytes = self._hits = self._misses = 0
@@ -83,6 +95,7 @@ class Cache(Generic[Value]):
         keys: Sequence[bytes],
         compute: Callable[[list[int]], Sequence[Value]],
         usable: Callable[[Value], bool] = lambda _: True,
+        shelf: str = "",
     ) -> tuple[list[Value], int]:
         """Return the value of every key, computing those that are missing together.
 
@@ -90,23 +103,35 @@ class Cache(Generic[Value]):
             keys: of n values.
             compute: maps the positions of missing values to those values.
             usable: says of a kept value whether it will do; else it is computed anew.
+            shelf: where the shared tier keeps such values.
 
         Returns:
             The n values, and how many of them were kept ones.
         """
         found = [self.get(each) if self.max_bytes else None for each in keys]
         missing = [i for i, value in enumerate(found) if value is None or not usable(value)]
+        if missing and self.shared is not None:
+            others = self.shared.find([keys[i] for i in missing], shelf)
+            for i, value in zip(missing, others, strict=True):
+                if value is not None and usable(value):
+                    found[i] = value
+                    self.put(keys[i], value)
+            missing = [i for i in missing if (value := found[i]) is None or not usable(value)]
         if missing:
-            for i, value in zip(missing, compute(missing), strict=True):
+            made = list(compute(missing))
+            for i, value in zip(missing, made, strict=True):
                 found[i] = value
                 self.put(keys[i], value)
+            if self.shared is not None:
+                self.shared.keep([keys[i] for i in missing], made)
         return [value for value in found if value is not None], len(keys) - len(missing)
 
     @property
     def stats(self) -> CacheStats:
         """Return the counts so far."""
         with self._lock:
-            return CacheStats(self._hits, self._misses, len(self._entries), self._bytes)
+            kept = (self._hits, self._misses, len(self._entries), self._bytes)
+        return CacheStats(*kept, *(self.shared.counts if self.shared is not None else ()))
 
     def _cost(self, value: Value) -> int:
         return self._size(value) + _ENTRY_OVERHEAD

@@ -17,9 +17,11 @@ from reranker.errors import InferenceError
 from reranker.models.attention import kernel_of, use_kernel, ways_of
 from reranker.models.cache import Cache, key
 from reranker.models.inputs import collate, window_of
+from reranker.models.known import KnownPair
 from reranker.models.roles import Scored
 from reranker.models.runner import Runner
 from reranker.models.samples import QUESTIONS, passages
+from reranker.models.shared import Shared, Store, fingerprint
 from reranker.models.tokenize import TextTokenizer, pair_shares
 from reranker.types import Call
 
@@ -40,15 +42,6 @@ class _Pair:
 
     ids: list[int]
     types: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """All there is to know of one pair."""
-
-    logit: float
-    count: int
-    truncated: bool
 
 
 class PairCrossEncoder:
@@ -78,7 +71,7 @@ class PairCrossEncoder:
         self.digest = digest
         self.window = window_of(model.config, declared_window)
         self.tokenizer = TextTokenizer(tokenizer.backend_tokenizer)
-        self.cache: Cache[_Known] = Cache(cache_bytes, lambda _: _KNOWN_BYTES)
+        self.cache: Cache[KnownPair] = Cache(cache_bytes, lambda _: _KNOWN_BYTES)
         network: Any = model  # its `to` is typed for instances of another kind
         self._model = network.to(device=hardware.device, dtype=hardware.torch_dtype).eval()
         self._switch = hardware.attention == "auto"
@@ -141,19 +134,24 @@ class PairCrossEncoder:
             pairs.append(_Pair(*ids))
         return lambda: np.array(self._forward(pairs), dtype=np.float32)
 
+    def share(self, store: Store) -> None:
+        """Keep scores in a store, too, where other processes find them."""
+        namespace = fingerprint([self._model], self.tokenizer.definition, self._inputs)
+        self.cache.shared = Shared(store, namespace, KnownPair.shelves, KnownPair.read)
+
     def close(self) -> None:
         """Stop the worker."""
         self.runner.close()
 
     def _read(
         self, query_ids: list[int], documents: list[str], limit: int, call: Call
-    ) -> list[_Known]:
+    ) -> list[KnownPair]:
         """Tokenise documents and run the pairs through the network."""
         cuts = self.tokenizer(documents, limit)
         pairs = [_Pair(*self.tokenizer.pair.around(query_ids, cut.ids)) for cut in cuts]
         logits = self.runner(pairs, call)
         return [
-            _Known(logit, len(cut.ids), cut.truncated)
+            KnownPair(logit, len(cut.ids), cut.truncated)
             for logit, cut in zip(logits, cuts, strict=True)
         ]
 

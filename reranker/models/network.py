@@ -120,6 +120,12 @@ class BiNetwork:
         return sum(part.numel() * part.element_size() for part in self._model.parameters())
 
     @property
+    def networks(self) -> list[torch.nn.Module]:
+        """Return all that has weights: the model, and the heads beside it."""
+        heads = (self._heads.multi_vector, self._heads.sparse)
+        return [self._model, *(head for head in heads if head is not None)]
+
+    @property
     def attention(self) -> str | None:
         """Return the kernel of attention, where there is a choice."""
         return kernel_of(self._inner)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reranker.models.bi_encoder import SentenceBiEncoder
     from reranker.models.cross_encoder import PairCrossEncoder
     from reranker.models.hardware import Hardware
+    from reranker.models.shared import Store
 
     Loaded = SentenceBiEncoder | PairCrossEncoder
 
@@ -35,6 +36,7 @@ class Provider:
         cache_bytes: the most memory a model may keep results in.
         patience: seconds to wait for a model that is being loaded, perhaps downloaded; None is
             as long as it takes. The load goes on when nobody waits any more.
+        store: where results are kept for other processes, too.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Provider:
         offline: bool = False,
         cache_bytes: int = 0,
         patience: float | None = None,
+        store: Store | None = None,
     ) -> None:
         self.catalog = catalog
         self._choose_hardware = choose_hardware
@@ -52,6 +55,7 @@ class Provider:
         self._offline = offline
         self._cache_bytes = cache_bytes
         self._patience = patience
+        self._store = store
         self._loads: dict[ModelCard, Future[Loaded]] = {}
         self._lock = threading.Lock()
         self._hardware_lock = threading.Lock()
@@ -104,6 +108,8 @@ class Provider:
         """Stop all workers."""
         for model in self.loaded():
             model.close()
+        if self._store is not None:
+            self._store.close()
 
     def _get(self, role: Role, model: str) -> Loaded:
         card = self.catalog.find(role, model)
@@ -146,6 +152,8 @@ class Provider:
             model = loading.load_bi_encoder(card, source, hardware, self._cache_bytes)
         else:
             model = loading.load_cross_encoder(card, source, hardware, self._cache_bytes)
+        if self._store is not None:
+            model.share(self._store)
         log.info(
             "model %s (%s) loaded in %.1f s on %s, %s, %d threads",
             card.id,

@@ -105,6 +105,11 @@ class TextTokenizer:
                 for text, encoding in zip(texts, encodings, strict=True)
             ]
 
+    @property
+    def definition(self) -> str:
+        """Return all that makes this tokenizer what it is, as text."""
+        return str(self._tokenizer.to_str())
+
     def _cut(self, text: str, encoding: Encoding, max_tokens: int, reach: int) -> Tokens:
         while len(text) > reach and len(encoding.ids) < max_tokens + _SLACK_TOKENS:
             reach *= 4

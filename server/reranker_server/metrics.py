@@ -117,6 +117,8 @@ def _runners(models: Iterable[Any]) -> Iterator[Metric]:
     cache = {
         "hits": _counter("cache_hits", "Results found in the cache."),
         "misses": _counter("cache_misses", "Results not found in the cache."),
+        "shared_hits": _counter("shared_cache_hits", "Of those, found in Redis."),
+        "shared_misses": _counter("shared_cache_misses", "Of those, not found in Redis either."),
     }
     gauges = {
         "padding": _gauge("padding_ratio", "Padded tokens over read tokens."),
