@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 OLDER := .venv-clients-older
+PEERS := .venv-peers-infinity .venv-peers-onnx
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 ARGS ?=
 DATA ?= ../shared/data
 
-.PHONY: setup serve test test-clients check soak bench train-cross-encoder clean
+.PHONY: setup serve test test-clients check soak bench speed speed-peers train-cross-encoder clean
 
 setup: $(VENV)/.dev
 
@@ -39,12 +40,19 @@ soak: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/reranker compare --output runs/sample --overwrite --pool-size 30 --latency-queries 5 $(ARGS)
 
+# How fast, beside the other libraries that are installed, on the same models.
+speed: $(VENV)/.dev
+	$(BIN)/reranker speed --data $(DATA) --output runs/speed $(ARGS)
+
+# The libraries whose pins clash with ours, in environments of their own.
+speed-peers: $(PEERS:%=%/.done)
+
 # Trains the embedded cross-encoder anew; DATA is a folder of training collections.
 train-cross-encoder: $(VENV)/.dev
 	$(BIN)/python -m reranker_bench.training.cross_encoder --data $(DATA) --output runs/cross-encoder $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) $(OLDER) runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(OLDER) $(PEERS) runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -62,4 +70,9 @@ $(OLDER)/.done: tests/clients/requirements-older.txt
 $(CLIENTS)/.done $(OLDER)/.done:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --no-deps --requirement $<
+	touch $@
+
+.venv-peers-%/.done: bench/peers/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --requirement $<
 	touch $@

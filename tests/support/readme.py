@@ -1,8 +1,8 @@
 """The README's blocks: read, run, compared, and rewritten.
 
 `python tests/support/readme.py` runs every console block against a server of its own and writes
-the answers into the README, and the settings' own descriptions into its tables. The test of the
-same blocks fails when they no longer hold.
+the answers into the README, and the settings' own descriptions and the results of `reranker speed`
+into the tables. The test of the same blocks fails when they no longer hold.
 """
 
 from __future__ import annotations
@@ -179,18 +179,22 @@ def rewrite(file: Path = README) -> None:
                 return f"```console\n{''.join(made)}```"
 
             file.write_text(fill_tables(_BLOCK.sub(fill, file.read_text())))
+    for other in ("bench/README.md", "bench/PROFILE.md"):
+        path = ROOT / other
+        path.write_text(fill_tables(path.read_text()))
 
 
 _TABLE = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.S)
 
 
 def fill_tables(text: str) -> str:
-    """Write the tables of settings from the settings themselves."""
+    """Write the tables of settings from the settings, and of speed from the committed results."""
     from reranker import Settings
+    from reranker_bench.speed import markdown
     from reranker_server import ServerSettings
 
     sections = {"engine": Settings, "server": ServerSettings}
-    return _TABLE.sub(lambda match: _table(match[1], sections[match[1]]), text)
+    return markdown.fill(_TABLE.sub(lambda match: _table(match[1], sections[match[1]]), text))
 
 
 def _table(name: str, section: type[Any]) -> str:

@@ -35,14 +35,26 @@ class Own:
             )
         )
         self._max_tokens = wanted["max_tokens"]
-        self("warm", ["up"]) if self._role != "bi-encoder" else self(["warm up"])
+        pairs: list[Any] = [] if self._role != "ranking" else [*self._own_pair()]
+        if models:
+            pairs.append(("cross-encoder" if cross else "bi-encoder", NAME))
+        self.engine.warm(pairs)  # as a server does before it is ready
+        self.settings = self._found(pairs)
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Return how the models run."""
-        hardware = getattr(self.engine.models, "hardware", None)
-        names = ("device", "dtype", "threads", "token_budget", "backend")
-        return {name: getattr(hardware, name) for name in names if hasattr(hardware, name)}
+    def _own_pair(self) -> Sequence[tuple[str, str]]:
+        own = self.engine.settings
+        return (("bi-encoder", own.model), ("cross-encoder", own.model_cross))
+
+    def _found(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Return how the models run, by the last one where each has a choice of its own."""
+        models: Any = self.engine.models
+        role, name = pairs[-1]
+        model = models.cross(name) if role == "cross-encoder" else models.bi(name)
+        found = {name: getattr(models.hardware, name) for name in ("device", "dtype", "threads")}
+        found["token_budget"] = model.runner.token_budget
+        found["attention"] = getattr(model, "attention", None)
+        found["backend"] = getattr(model, "backend", "torch")
+        return found
 
     def __call__(self, *texts: Any, **arguments: Any) -> Sequence[float]:
         """Encode texts, or rank documents for a query."""

@@ -77,6 +77,7 @@ class Process:
         except OSError:
             line = ""
         if not line:
+            self._answers.put("")  # there is no answer to later requests either
             raise PeerFailure(f"ended during {op}: {self._last_words()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:

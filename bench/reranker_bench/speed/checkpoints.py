@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _DONE = "complete"
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 _SPECIAL = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-_CLASSIFIER_SCALE = 40.0
-"""Of a fresh classifier's weights, so that probabilities spread and a difference would show."""
+_WORDS = 5.0
+_SAMPLE = 16
+_DEVIATION = 0.5
+"""Of the logits that a fresh classifier is scaled to, so that a difference would show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,12 @@ XLMR_BASE = Geometry(12, 768, 12, 3072, 250_002)
 XLMR_LARGE = Geometry(24, 1024, 16, 4096, 250_002)
 
 
-def minilm_cross_encoder(folder: Path, seed: int = 0) -> Path:
+def minilm_cross_encoder(folder: Path, texts: Sequence[str]) -> Path:
     """Write a BertForSequenceClassification with all-MiniLM-L6-v2's weights.
+
+    Args:
+        folder: where to.
+        texts: at least three, on which the fresh classifier is scaled.
 
     Raises:
         FileNotFoundError: the package of the base model is not installed.
@@ -58,21 +64,24 @@ def minilm_cross_encoder(folder: Path, seed: int = 0) -> Path:
 
     def build() -> None:
         import torch
+        from transformers import BertForSequenceClassification
 
-        from reranker_bench.training.base import base_folder, new_cross_encoder
+        from reranker_bench.training.base import base_folder
 
-        model = new_cross_encoder(seed)
-        with torch.no_grad():
-            model.classifier.weight *= _CLASSIFIER_SCALE
-        model.save_pretrained(folder)
         for name in _TOKENIZER_FILES:
             shutil.copy(base_folder() / name, folder / name)
         _set_window(folder, MINILM_L6.window)
+        torch.manual_seed(0)  # of the classifier alone; the rest is read
+        model: Any = BertForSequenceClassification.from_pretrained(
+            base_folder(), num_labels=1, dtype=torch.float32
+        )
+        _spread(model, model.classifier, folder, texts)
+        model.save_pretrained(folder)
 
     return _once(folder, build)
 
 
-def xlmr_cross_encoder(folder: Path, geometry: Geometry, texts: Iterable[str]) -> Path:
+def xlmr_cross_encoder(folder: Path, geometry: Geometry, texts: Sequence[str]) -> Path:
     """Write an XLMRobertaForSequenceClassification with random weights."""
 
     def build() -> None:
@@ -81,10 +90,10 @@ def xlmr_cross_encoder(folder: Path, geometry: Geometry, texts: Iterable[str]) -
 
         torch.manual_seed(0)
         model = XLMRobertaForSequenceClassification(_xlmr_config(geometry, num_labels=1))
-        with torch.no_grad():
-            model.classifier.out_proj.weight *= _CLASSIFIER_SCALE
-        model.save_pretrained(folder)
+        _tell_words_apart(model.roberta)
         _write_tokenizer(folder, texts, geometry)
+        _spread(model, model.classifier.out_proj, folder, texts)
+        model.save_pretrained(folder)
 
     return _once(folder, build)
 
@@ -97,7 +106,9 @@ def xlmr_bi_encoder(folder: Path, geometry: Geometry, texts: Iterable[str]) -> P
         from transformers import XLMRobertaModel
 
         torch.manual_seed(0)
-        XLMRobertaModel(_xlmr_config(geometry)).save_pretrained(folder)
+        model = XLMRobertaModel(_xlmr_config(geometry))
+        _tell_words_apart(model)
+        model.save_pretrained(folder)
         _write_tokenizer(folder, texts, geometry)
         parts = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
         modules = [
@@ -114,6 +125,34 @@ def xlmr_bi_encoder(folder: Path, geometry: Geometry, texts: Iterable[str]) -> P
     return _once(folder, build)
 
 
+def _tell_words_apart(model: Any) -> None:
+    """Let words weigh more than positions, or all texts look alike to a random network."""
+    import torch
+
+    with torch.no_grad():
+        model.embeddings.word_embeddings.weight *= _WORDS
+
+
+def _spread(model: Any, head: Any, folder: Path, texts: Sequence[str]) -> None:
+    """Scale a classifier's last layer so that logits of texts have mean 0 and a given deviation."""
+    import torch
+
+    from reranker_bench.speed.texts import tokenizer_at
+
+    tokenizer = tokenizer_at(folder)
+    model.eval()
+    with torch.no_grad():
+        logits = torch.stack(
+            [
+                model(torch.tensor([tokenizer.encode(text).ids[:64]])).logits[0, 0]
+                for text in texts[:_SAMPLE]
+            ]
+        )
+        scale = _DEVIATION / max(float(logits.std()), 1e-6)
+        head.weight *= scale
+        head.bias.copy_((head.bias - logits.mean()) * scale)
+
+
 def _xlmr_config(geometry: Geometry, **more: Any) -> Any:
     from transformers import XLMRobertaConfig
 
@@ -125,8 +164,8 @@ def _xlmr_config(geometry: Geometry, **more: Any) -> Any:
         intermediate_size=geometry.inner,
         max_position_embeddings=geometry.window + 2,
         type_vocab_size=1,
-        # Narrower than usual, so that layers mix tokens and texts do not all look alike.
-        initializer_range=0.05,
+        # A layer then keeps the size of its input and mixes tokens, which 0.02 hardly does.
+        initializer_range=1.4 / geometry.hidden**0.5,
         **more,
     )
 
@@ -172,6 +211,15 @@ def _once(folder: Path, build: Callable[[], None]) -> Path:
     if not (folder / _DONE).exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        _be_quiet()
         build()
         (folder / _DONE).touch()
     return folder.resolve()
+
+
+def _be_quiet() -> None:
+    """Keep to itself what transformers says of fresh weights; they are meant to be fresh."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

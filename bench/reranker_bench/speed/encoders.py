@@ -23,7 +23,7 @@ BI_WINDOW = 256  # that all-MiniLM-L6-v2 says of itself
 
 def w1(options: Options, observe: Observe) -> Found:
     """Measure the cross-encoder of MiniLM-L6 geometry on real pools."""
-    folder = checkpoints.minilm_cross_encoder(options.cache / "w1")
+    folder = minilm(options)
     title = "W1 cross-encoder, MiniLM-L6"
     return _measure(options, observe, title, folder, "cross-encoder", checkpoints.MINILM_L6)
 
@@ -31,7 +31,7 @@ def w1(options: Options, observe: Observe) -> Found:
 def w2(options: Options, observe: Observe, geometry: checkpoints.Geometry | None = None) -> Found:
     """Measure the cross-encoder of bge-reranker-base's geometry on the same texts."""
     sizes = geometry or checkpoints.XLMR_BASE
-    corpus = texts.collection(options.data).corpus.values()
+    corpus = [*texts.collection(options.data).corpus.values()]
     folder = checkpoints.xlmr_cross_encoder(options.cache / "w2", sizes, corpus)
     title = "W2 cross-encoder, XLM-R-base"
     return _measure(options, observe, title, folder, "cross-encoder", sizes, documents=50)
@@ -61,6 +61,12 @@ def w3m3(options: Options, observe: Observe, geometry: checkpoints.Geometry | No
     folder = checkpoints.xlmr_bi_encoder(options.cache / "w3m3", sizes, corpus)
     title = "W3 bi-encoder, bge-m3 geometry"
     return _measure(options, observe, title, folder, "bi-encoder", sizes, documents=32)
+
+
+def minilm(options: Options) -> Path:
+    """Return the folder of the cross-encoder of W1, written when first asked for."""
+    corpus = [*texts.collection(options.data).corpus.values()]
+    return checkpoints.minilm_cross_encoder(options.cache / "w1", corpus)
 
 
 def _measure(

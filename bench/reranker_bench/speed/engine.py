@@ -2,14 +2,15 @@
 
 Cold is an engine that keeps no results. Seen before is one that has ranked the same documents
 for another query: what depends on the document alone is kept, what depends on the pair is not.
-Every repeat asks a new query, so that no pair's score is ever found in a cache.
+Every request asks a new query, so that no pair's score is ever found in a cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def w4(options: Options, observe: Observe) -> Found:
     """Measure the methods through the engine, with the models it ships."""
     source = texts.collection(options.data)
     queries = options.queries or 2
-    found = texts.pools(source, queries * (options.repeats + 1), options.documents or 100)
+    wanted = queries * (options.repeats + 1) * len(VARIANTS)
+    found = texts.pools(source, wanted, options.documents or 100)
     with ExitStack() as stack:
         sessions: dict[str, Session] = {}
         loaded = {}
@@ -86,17 +88,19 @@ def measure(
 
     Args:
         sessions: by state, loaded.
-        found: the first `queries` pools are ranked; the queries of the others are the new ones.
+        found: the documents of the first `queries` pools are ranked, for the queries of all.
         queries: requests in a repeat.
         repeats: of each.
         observe: is told what is going on.
     """
     cells = {(variant, state): _Cell() for variant in VARIANTS for state in sessions}
+    new = {state: _new_queries(found) for state in sessions}
     for number in range(-1, repeats):  # the first is off the clock and fills the caches
         for (variant, state), cell in cells.items():
             observe(f"run {max(number, 0) + 1} of {repeats}: {variant}, {state}")
-            asked = [found[(i + (number + 1) * queries) % len(found)].query for i in range(queries)]
-            pools = [(q, list(found[i].documents)) for i, q in enumerate(asked)]
+            pools = [
+                (next(new[state]), list(found[i % len(found)].documents)) for i in range(queries)
+            ]
             sessions[state].ask("texts", pools=pools)
             answer = sessions[state].ask("run", arguments=VARIANTS[variant])
             if number >= 0:
@@ -104,6 +108,13 @@ def measure(
                 cell.seconds += answer["each"]
                 cell.peak = max(cell.peak, answer["peak_mb"] or 0.0)
     return cells
+
+
+def _new_queries(found: Sequence[texts.Pool]) -> Iterator[str]:
+    """Yield queries for ever, each once; those of the collection first, then numbered."""
+    for turn in count():
+        for pool in found:
+            yield f"{pool.query} {turn}" if turn else pool.query
 
 
 def start(options: Options) -> Session:

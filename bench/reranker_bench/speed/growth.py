@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reranker_bench.peers.process import Session
-from reranker_bench.speed import checkpoints, engine, texts
+from reranker_bench.speed import checkpoints, encoders, engine, texts
 from reranker_bench.speed.options import Options
 from reranker_bench.speed.race import Observe
 from reranker_bench.speed.results import Found, Row
@@ -39,7 +39,7 @@ def w6(
     tokens: Sequence[int] = TOKENS,
 ) -> Found:
     """Measure `fast` on 10 to 10,000 documents, and the cross-encoder on 16 to 512 tokens."""
-    folder = checkpoints.minilm_cross_encoder(options.cache / "w1")
+    folder = encoders.minilm(options)
     source = texts.collection(options.data)
     query = texts.clean(next(iter(source.queries.values())))
     tokenizer = texts.tokenizer_at(folder)

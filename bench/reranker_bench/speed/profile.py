@@ -72,7 +72,7 @@ def _method(
         watched = probe.network
     rows = [_split(seconds, shares, watched) for seconds in timed]
     return {
-        "total_ms": _ms([sum(row.values()) for row in rows]),
+        "total_ms": _ms([seconds["total"] + seconds["JSON"] for seconds in timed]),
         "parts_ms": {part: _ms([row[part] for row in rows]) for part in PARTS},
     }
 

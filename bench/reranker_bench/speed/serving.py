@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reranker_bench.peers.catalogue import OWN
-from reranker_bench.speed import agreement, checkpoints, closed_loop, servers, texts, traffic
+from reranker_bench.speed import agreement, closed_loop, encoders, servers, texts, traffic
 from reranker_bench.speed.options import Options
 from reranker_bench.speed.race import Observe
 from reranker_bench.speed.results import DISAGREES, FAILED, MEASURED, NOT_INSTALLED, Found, Row
@@ -44,7 +44,7 @@ class _Line:
 
 def w5(options: Options, observe: Observe) -> Found:
     """Measure the servers."""
-    cross = checkpoints.minilm_cross_encoder(options.cache / "w1")
+    cross = encoders.minilm(options)
     source = texts.collection(options.data)
     tokenizer = texts.tokenizer_at(cross)
     queries = [texts.clean(query) for query in source.queries.values()]

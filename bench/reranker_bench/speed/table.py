@@ -21,6 +21,7 @@ EXTRAS = (
     ("peak_mb", "peak MiB"),
     ("errors", "errors"),
 )
+_TITLE: Any = {"title_justify": "left", "title_style": "bold"}
 
 
 def show(found: Mapping[str, Any], console: Console) -> None:
@@ -31,18 +32,20 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         console: where to.
     """
     extras = [pair for pair in EXTRAS if any(pair[0] in row["extra"] for row in found["rows"])]
-    table = Table(title=found["title"], title_justify="left", title_style="bold")
-    table.add_column("")
+    table = Table(title=found["title"], box=None, pad_edge=False, **_TITLE)
+    table.add_column("", no_wrap=True)
     for heading in (found["unit"], "quartiles", *(heading for _, heading in extras)):
         table.add_column(heading, justify="right")
+    reasons = []
     for row in found["rows"]:
         label = f"{row['name']} {row['dtype']}".strip()
         if row["rate"] is None:
-            table.add_row(escape(label), f"[yellow]{row['state']}[/]", escape(row["why"] or ""))
+            table.add_row(escape(label), f"[yellow]{row['state']}[/]")
+            reasons.append(f"{label}: {row['state']}, {row['why']}")
             continue
         rate = row["rate"]
         cells = [number(row["extra"].get(key)) for key, _ in extras]
-        quartiles = f"{number(rate['low'])} to {number(rate['high'])}"
+        quartiles = f"{number(rate['low'])}-{number(rate['high'])}"
         table.add_row(escape(label), number(rate["median"]), quartiles, *cells)
     console.print(table)
     for each in found["ratios"]:
@@ -52,15 +55,15 @@ def show(found: Mapping[str, Any], console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    for note in found["notes"]:
+    for note in (*reasons, *found["notes"]):
         console.print(f"• {escape(note)}", soft_wrap=True)
 
 
 def show_profile(run: Mapping[str, Any], console: Console) -> None:
     """Print where the time of each method goes, in milliseconds a request and in shares."""
     methods = run["methods"]
-    table = Table(title="milliseconds a request", title_justify="left", title_style="bold")
-    table.add_column("")
+    table = Table(title="milliseconds a request", box=None, pad_edge=False, **_TITLE)
+    table.add_column("", no_wrap=True)
     names = list(next(iter(methods.values()))["parts_ms"])
     for heading in ("total", *names):
         table.add_column(heading, justify="right")
