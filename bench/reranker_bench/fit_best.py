@@ -41,6 +41,12 @@ TRAINING = ("selqa-dev", "policyqa-dev", "covidqa", "medquad", "keyphrase", "tld
 REPORTED = ("cranfield", "cisi", "wikiqa-test")
 ALONE = ("cosine", "attention", "subspace")
 TOGETHER = ("cosine", "attention", "subspace", "cross_encoder")
+INTRODUCTION = """# What each term of `best` earns
+
+Written by `python -m reranker_bench.fit_best`; do not edit. The training collections are each
+reported with weights fitted on the others, the rest with weights fitted on all training
+collections. `attention_shuffled`, `subspace_of_another` and `length` are placebos: features of
+the same shape without the meaning, whose gain must vanish."""
 
 
 class Fitting:
@@ -67,7 +73,7 @@ class Fitting:
             sample = draw(
                 datasets.load(self.options.data / name), queries, depth, prefer_unseen=fit
             )
-            say(f"{name}: {len(sample.queries)} queries, {len(sample.texts)} documents")
+            progress(f"{name}: {len(sample.queries)} queries, {len(sample.texts)} documents")
             values = features.bi_features(sample, self.bi, self.bank, self.options.cache)
             made.append(features.tabulate(sample, values))
         return made
@@ -77,7 +83,7 @@ class Fitting:
         cross = cast("PairCrossEncoder", self.models.cross(self.options.model_cross))
         made = []
         for table in tables:
-            say(f"{table.sample.name}: {len(table.relevant)} pairs for {cross.name}")
+            progress(f"{table.sample.name}: {len(table.relevant)} pairs for {cross.name}")
             logits = features.cross_features(table.sample, cross, self.options.cache)
             made.append(features.tabulate(table.sample, table.values | logits))
         return made
@@ -100,20 +106,20 @@ class Fitting:
         }
         path = self.options.output / file_name(self.bi.name, cross)
         path.write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
-        say(f"wrote {path}")
+        progress(f"wrote {path}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = _parser().parse_args(arguments)
-    run = Fitting(options)
+    run, say = Fitting(options), Teller()
     training = run.tables(TRAINING, options.queries, options.depth, fit=True)
     reported = run.tables(REPORTED, options.report_queries, 100, fit=False)
     rungs = [*ladder.LADDER, *ladder.OTHERS, *ladder.PLACEBOS]
     report.show(say, "Without a cross-encoder", training, reported, rungs, options.pull)
     alone = fit(training, options.alone, options.pull)
     run.write(None, alone, training)
-    report.reliability(say, alone, training, reported)
+    calibrated(say, alone, training, reported)
     if options.model_cross:
         unseen = [table.unseen(options.cross_queries) for table in training]
         unseen = run.with_cross([table for table in unseen if table.sample.queries])
@@ -124,12 +130,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         rungs = [*ladder.LADDER[:2], *ladder.WITH_CROSS]
         report.show(say, "With the cross-encoder", unseen, reported, rungs, options.pull)
-        report.reliability(say, together, unseen, reported)
+        calibrated(say, together, unseen, reported)
+        report.reliability(
+            say, "The cross-encoder", lambda t: t.values["cross_encoder"], unseen, reported
+        )
+        report.cascade(say, reported)
+    if options.report:
+        options.report.write_text("\n".join([INTRODUCTION, *say.told, ""]), encoding="utf-8")
     return 0
 
 
-def say(line: str) -> None:
-    """Write one line to standard output."""
+def calibrated(
+    say: Teller, fusion: WeightedSum, training: Sequence[Table], reported: Sequence[Table]
+) -> None:
+    """Print the reliability of a fusion's scores."""
+    title = f"Scores of `best` ({', '.join(fusion.terms)})"
+    report.reliability(say, title, lambda t: fusion.logits(t.values), training, reported)
+
+
+class Teller:
+    """Writes lines to standard output and remembers those that belong into the report."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __call__(self, line: str) -> None:
+        """Tell a line of the report."""
+        self.told.append(line)
+        progress(line)
+
+
+def progress(line: str) -> None:
+    """Write one line to standard output alone."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -146,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cross-queries", type=int, default=60, help="of those, for logits")
     parser.add_argument("--cross-report", type=int, default=25, help="of the reported ones")
     parser.add_argument("--report-queries", type=int, default=50, help="of each reported one")
+    parser.add_argument("--report", type=Path, help="Markdown file for the tables")
     parser.add_argument("--pull", type=float, default=1.0, help="towards equal weights")
     parser.add_argument("--alone", nargs="+", default=ALONE, help="terms without cross-encoder")
     parser.add_argument("--together", nargs="+", default=TOGETHER, help="terms with one")
