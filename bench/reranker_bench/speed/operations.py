@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,7 @@ def operations() -> Iterator[dict[str, float]]:
     """Yield a dict that holds, after the block, each kind's own seconds on all threads."""
     from torch.profiler import ProfilerActivity, profile
 
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it reports its stages on standard error
     seconds: dict[str, float] = {}
     with profile(activities=[ProfilerActivity.CPU], **_all_threads()) as watched:
         yield seconds
