@@ -6,19 +6,19 @@ must be told apart. The files are what older versions of the libraries read as w
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reranker_bench.speed.tokenizer_files import set_window, write_json, write_tokenizer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DONE = "complete"
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
-_SPECIAL = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 _WORDS = 5.0
 _SAMPLE = 16
 _DEVIATION = 0.5
@@ -70,7 +70,7 @@ def minilm_cross_encoder(folder: Path, texts: Sequence[str]) -> Path:
 
         for name in _TOKENIZER_FILES:
             shutil.copy(base_folder() / name, folder / name)
-        _set_window(folder, MINILM_L6.window)
+        set_window(folder, MINILM_L6.window)
         torch.manual_seed(0)  # of the classifier alone; the rest is read
         model: Any = BertForSequenceClassification.from_pretrained(
             base_folder(), num_labels=1, dtype=torch.float32
@@ -91,7 +91,7 @@ def xlmr_cross_encoder(folder: Path, geometry: Geometry, texts: Sequence[str]) -
         torch.manual_seed(0)
         model = XLMRobertaForSequenceClassification(_xlmr_config(geometry, num_labels=1))
         _tell_words_apart(model.roberta)
-        _write_tokenizer(folder, texts, geometry)
+        write_tokenizer(folder, texts, geometry)
         _spread(model, model.classifier.out_proj, folder, texts)
         model.save_pretrained(folder)
 
@@ -109,17 +109,17 @@ def xlmr_bi_encoder(folder: Path, geometry: Geometry, texts: Iterable[str]) -> P
         model = XLMRobertaModel(_xlmr_config(geometry))
         _tell_words_apart(model)
         model.save_pretrained(folder)
-        _write_tokenizer(folder, texts, geometry)
+        write_tokenizer(folder, texts, geometry)
         parts = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
         modules = [
             {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
             for i, (path, kind) in enumerate(parts)
         ]
-        _write(folder / "modules.json", modules)
-        _write(folder / "sentence_bert_config.json", {"max_seq_length": geometry.window})
+        write_json(folder / "modules.json", modules)
+        write_json(folder / "sentence_bert_config.json", {"max_seq_length": geometry.window})
         pooling = {"word_embedding_dimension": geometry.hidden, "pooling_mode_cls_token": True}
         pooling |= {"pooling_mode_mean_tokens": False}
-        _write(folder / "1_Pooling" / "config.json", pooling)
+        write_json(folder / "1_Pooling" / "config.json", pooling)
         (folder / "2_Normalize").mkdir(exist_ok=True)
 
     return _once(folder, build)
@@ -168,42 +168,6 @@ def _xlmr_config(geometry: Geometry, **more: Any) -> Any:
         initializer_range=1.4 / geometry.hidden**0.5,
         **more,
     )
-
-
-def _write_tokenizer(folder: Path, texts: Iterable[str], geometry: Geometry) -> None:
-    """Train a Unigram tokenizer on the texts, framed as XLM-R frames them."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-
-    raw: Any = Tokenizer(models.Unigram())
-    raw.normalizer = normalizers.NFKC()
-    raw.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    size = min(8000, geometry.vocabulary)
-    raw.train_from_iterator(
-        texts,
-        trainers.UnigramTrainer(
-            vocab_size=size, special_tokens=special, unk_token="<unk>", show_progress=False
-        ),
-    )
-    raw.post_processor = processors.TemplateProcessing(
-        single="<s>:0 $A:0 </s>:0",
-        pair="<s>:0 $A:0 </s>:0 </s>:0 $B:0 </s>:0",
-        special_tokens=[("<s>", 0), ("</s>", 2)],
-    )
-    raw.save(str(folder / "tokenizer.json"))
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": geometry.window}
-    names = {"model_input_names": ["input_ids", "attention_mask"]}
-    _write(folder / "tokenizer_config.json", {**config, **names, **_SPECIAL})
-
-
-def _set_window(folder: Path, window: int) -> None:
-    path = folder / "tokenizer_config.json"
-    _write(path, {**json.loads(path.read_text("utf-8")), "model_max_length": window})
-
-
-def _write(path: Path, value: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
 
 
 def _once(folder: Path, build: Callable[[], None]) -> Path:
