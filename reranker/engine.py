@@ -218,6 +218,8 @@ def _provider(settings: Settings, patience: float | None) -> Models:
             settings.token_budget,
             settings.attention,
             settings.measure,
+            settings.backend,
+            settings.exports,
         ),
         offline=settings.offline,
         cache_bytes=settings.cache_mb << 20,

@@ -20,6 +20,7 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import UnionType
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
@@ -62,6 +63,12 @@ class Settings(Section):
     threads: int = Field(0, ge=0, description="CPU threads; 0 is what affinity and cgroup allow")
     token_budget: int = Field(
         0, ge=0, description="most padded tokens in a batch; 0 suits the device"
+    )
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="auto is openvino where it is installed and measured to be faster"
+    )
+    exports: Path | None = Field(
+        None, description="folder of networks exported for openvino; by default ~/.cache/reranker"
     )
     attention: Literal["auto", "sdpa", "eager"] = Field(
         "auto", description="kernel of attention; auto is the faster one where it is measured"

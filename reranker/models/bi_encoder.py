@@ -13,14 +13,16 @@ from reranker.models.known import POOLED, TOKENS, KnownText
 from reranker.models.network import FIXED_POINT, BiNetwork, Framed, Heads, Output
 from reranker.models.roles import Encoded, TokenVectors
 from reranker.models.runner import Runner
-from reranker.models.samples import passages
+from reranker.models.samples import batches, passages
 from reranker.models.shared import Shared, Store, fingerprint
 from reranker.models.tokenize import TextTokenizer, Tokens
+from reranker.models.ways import Ways
 from reranker.types import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
@@ -54,6 +56,7 @@ class SentenceBiEncoder:
         self.digest = digest
         self.network = BiNetwork(name, model, hardware, heads or Heads())
         self.window = self.network.window
+        self.ways = Ways(name, self.network.inner, hardware.attention)
         self.tokenizer = TextTokenizer(model.tokenizer.backend_tokenizer)
         self.prompts = {kind: model.prompts.get(kind) or "" for kind in ("query", "document")}
         self.cache: Cache[KnownText] = Cache(cache_bytes, lambda known: known.nbytes)
@@ -103,28 +106,27 @@ class SentenceBiEncoder:
         """Run once, so that the first request does not pay for first-time set-up."""
         self.encode(["warm-up"], kind="query", max_tokens=None, tokens=True, call=Call())
 
-    @property
-    def attention(self) -> str | None:
-        """Return the kernel of attention, where there is a choice."""
-        return self.network.attention
-
-    def ways(self) -> dict[str, Callable[[], None]]:
-        """Return the ways to run the network; see `Tunable`."""
-        return self.network.ways()
-
     def probe(self, count: int, length: int) -> Callable[[], NDArray[np.float32]]:
         """Return what runs that many texts of that many tokens; see `Tunable`."""
-        room = min(length, self.window) - self.tokenizer.single.size
-        items = [
-            self._framed(cut, "document", None) for cut in self.tokenizer(passages(count), room)
-        ]
+        items = self._trial(passages(count), length)
         return lambda: np.stack([output.vector for output in self.network(items)])
+
+    def samples(self) -> list[dict[str, torch.Tensor]]:
+        """Return batches of real text as the network reads them, to export it with."""
+        trials = [self._trial(texts, length) for texts, length in batches(self.window)]
+        return [self.network.collate(items) for items in trials]
+
+    def _trial(self, texts: Sequence[str], length: int) -> list[Framed]:
+        room = min(length, self.window) - self.tokenizer.single.size
+        return [self._framed(cut, "document", None) for cut in self.tokenizer(texts, room)]
 
     def share(self, store: Store) -> None:
         """Keep vectors in a store, too, where other processes find them."""
         parts = (self.tokenizer.definition, self.prompts, MAX_TOKEN_VECTORS)
         namespace = fingerprint(self.network.networks, *parts)
-        self.cache.shared = Shared(store, namespace, KnownText.shelves, KnownText.read)
+        self.cache.shared = Shared(
+            store, lambda: f"{namespace}:{self.ways.backend}", KnownText.shelves, KnownText.read
+        )
 
     def close(self) -> None:
         """Stop the worker."""

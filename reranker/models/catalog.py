@@ -47,6 +47,7 @@ class ModelCard:
         base: id of the model that an overlay goes over.
         pooling: for a bi-encoder folder without a `modules.json`: "cls" or "mean".
         max_tokens: bounds the window that the model declares.
+        backend: that runs it; None is the engine's setting.
         matryoshka: whether it was trained so that vectors may be cut short.
         license: of the weights.
         languages: it was made for.
@@ -68,6 +69,7 @@ class ModelCard:
     base: str | None = None
     pooling: str | None = None
     max_tokens: int | None = None
+    backend: str | None = None
     matryoshka: bool = False
     license: str = "unknown"
     languages: tuple[str, ...] = ()

@@ -22,8 +22,10 @@ CONFIGURABLE: Mapping[str, type] = {
     "max_tokens": int,
     "heads": bool,
     "matryoshka": bool,
+    "backend": str,
 }
 POOLINGS = ("cls", "mean")
+BACKENDS = ("auto", "torch", "openvino")
 _KINDS = {str: "a string", int: "a whole number", bool: "true or false"}
 
 
@@ -68,6 +70,8 @@ def from_table(card: ModelCard, table: Mapping[str, Any]) -> ModelCard:
             raise SettingsError(f"{key!r} should be {_KINDS[kind]}")
     if table.get("pooling", POOLINGS[0]) not in POOLINGS:
         raise SettingsError(f"'pooling' should be one of {', '.join(POOLINGS)}")
+    if table.get("backend", BACKENDS[0]) not in BACKENDS:
+        raise SettingsError(f"'backend' should be one of {', '.join(BACKENDS)}")
     if table.get("max_tokens", 1) < 1:
         raise SettingsError("'max_tokens' should be at least 1")
     if "path" in table:

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 
 from reranker.errors import InferenceError
-from reranker.models.attention import kernel_of, use_kernel, ways_of
 from reranker.models.cache import Cache, key
 from reranker.models.inputs import collate, window_of
 from reranker.models.known import KnownPair
 from reranker.models.roles import Scored
 from reranker.models.runner import Runner
-from reranker.models.samples import QUESTIONS, passages
+from reranker.models.samples import QUESTIONS, batches, passages
 from reranker.models.shared import Shared, Store, fingerprint
 from reranker.models.tokenize import TextTokenizer, pair_shares
+from reranker.models.ways import Ways
 from reranker.types import Call
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ class PairCrossEncoder:
         self.cache: Cache[KnownPair] = Cache(cache_bytes, lambda _: _KNOWN_BYTES)
         network: Any = model  # its `to` is typed for instances of another kind
         self._model = network.to(device=hardware.device, dtype=hardware.torch_dtype).eval()
-        self._switch = hardware.attention == "auto"
-        if not self._switch:
-            use_kernel(name, network, hardware.attention)
+        self.ways = Ways(name, network, hardware.attention)
         self._inputs = tokenizer.model_input_names
         self._pad = int(tokenizer.pad_token_id or 0)
         self.runner = Runner(name, self._forward, lambda pair: len(pair.ids), hardware.token_budget)
@@ -113,31 +111,32 @@ class PairCrossEncoder:
         """Run once, so that the first request does not pay for first-time set-up."""
         self.score("warm", ["up"], max_tokens=8, call=Call())
 
-    @property
-    def attention(self) -> str | None:
-        """Return the kernel of attention, where there is a choice."""
-        return kernel_of(self._model)
-
-    def ways(self) -> dict[str, Callable[[], None]]:
-        """Return the ways to run the network; see `Tunable`."""
-        return ways_of(self.name, self._model, fixed=not self._switch)
-
     def probe(self, count: int, length: int) -> Callable[[], NDArray[np.float32]]:
         """Return what runs that many pairs of that many tokens; see `Tunable`."""
+        pairs = self._trial(passages(count), length)
+        return lambda: np.array(self._forward(pairs), dtype=np.float32)
+
+    def samples(self) -> list[dict[str, torch.Tensor]]:
+        """Return batches of real text as the network reads them, to export it with."""
+        trials = [self._trial(texts, length) for texts, length in batches(self.window)]
+        return [self._collate(pairs) for pairs in trials]
+
+    def _trial(self, texts: Sequence[str], length: int) -> list[_Pair]:
         room = min(length, self.window) - self.tokenizer.pair.size
         queries = self.tokenizer(QUESTIONS, room // 2)
-        cuts = self.tokenizer(passages(count), room)
         pairs = []
-        for number, cut in enumerate(cuts):
+        for number, cut in enumerate(self.tokenizer(texts, room)):
             query = queries[number % len(queries)].ids
-            ids = self.tokenizer.pair.around(query, cut.ids[: room - len(query)])
-            pairs.append(_Pair(*ids))
-        return lambda: np.array(self._forward(pairs), dtype=np.float32)
+            framed = self.tokenizer.pair.around(query, cut.ids[: room - len(query)])
+            pairs.append(_Pair(*framed))
+        return pairs
 
     def share(self, store: Store) -> None:
         """Keep scores in a store, too, where other processes find them."""
         namespace = fingerprint([self._model], self.tokenizer.definition, self._inputs)
-        self.cache.shared = Shared(store, namespace, KnownPair.shelves, KnownPair.read)
+        self.cache.shared = Shared(
+            store, lambda: f"{namespace}:{self.ways.backend}", KnownPair.shelves, KnownPair.read
+        )
 
     def close(self) -> None:
         """Stop the worker."""
@@ -158,9 +157,12 @@ class PairCrossEncoder:
     @torch.inference_mode()
     def _forward(self, pairs: list[_Pair]) -> list[float]:
         """Run one batch; called on the worker only."""
-        features = collate([(pair.ids, pair.types) for pair in pairs], self._pad, self._inputs)
-        features = {name: part.to(self._model.device) for name, part in features.items()}
+        device = self._model.device
+        features = {name: part.to(device) for name, part in self._collate(pairs).items()}
         logits = self._model(**features).logits.float().reshape(len(pairs), -1)[:, 0]
         if not torch.isfinite(logits).all():
             raise InferenceError(f"model {self.name!r} returned a score that is not finite")
         return [float(logit) for logit in logits.cpu()]
+
+    def _collate(self, pairs: list[_Pair]) -> dict[str, torch.Tensor]:
+        return collate([(pair.ids, pair.types) for pair in pairs], self._pad, self._inputs)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Matrix units that make bfloat16 faster than float32; without one it is slower.
 _FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
+_FAST_INT8_FLAGS = {"amx_int8", "avx512_vnni", "avx_vnni"}
 _TOKEN_BUDGET = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 _TRIALS = {"cpu": (1024, 2048, 4096, 8192), "cuda": (16384, 32768, 65536, 131072)}
 
@@ -31,6 +32,9 @@ class Hardware:
         attention: the kernel, or "auto".
         measure: whether a model is measured when it is warmed.
         budgets: padded tokens a batch to measure then; none if it was given.
+        backend: "torch", "openvino", or "auto" for the faster one where that is measured.
+        int8: whether the CPU multiplies int8 fast and no number format was asked for.
+        exports: folder of exported networks; None is the user's own.
     """
 
     device: str
@@ -40,6 +44,9 @@ class Hardware:
     attention: str = "auto"
     measure: bool = False
     budgets: tuple[int, ...] = ()
+    backend: str = "torch"
+    int8: bool = False
+    exports: Path | None = None
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -58,14 +65,19 @@ def choose(
     token_budget: int = 0,
     attention: str = "auto",
     measure: bool = True,
+    backend: str = "auto",
+    exports: Path | None = None,
 ) -> Hardware:
     """Fill in what was left to us: "auto", or 0.
 
     Raises:
-        SettingsError: the device is not on this machine, or the format is useless there.
+        SettingsError: the device is not on this machine, or the format or the backend is
+            useless there.
     """
     device = _device(device)
     kind = device.partition(":")[0]
+    if backend == "openvino" and kind != "cpu":
+        raise SettingsError("the openvino backend runs on the CPU", param="backend")
     return Hardware(
         device=device,
         dtype=_dtype(dtype, kind),
@@ -73,6 +85,9 @@ def choose(
         token_budget=token_budget or _TOKEN_BUDGET.get(kind, _TOKEN_BUDGET["cpu"]),
         attention=attention,
         measure=measure,
+        backend=backend,
+        int8=dtype == "auto" and kind == "cpu" and bool(cpu_flags() & _FAST_INT8_FLAGS),
+        exports=exports,
         budgets=_TRIALS.get(kind, ()) if measure and not token_budget else (),
     )
 

@@ -14,12 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from reranker.errors import InferenceError
-from reranker.models.attention import kernel_of, use_kernel, ways_of
 from reranker.models.inputs import collate, window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
@@ -98,9 +95,6 @@ class BiNetwork:
         self._model = model.to(hardware.device).eval()
         self._transformer, *self._poolers = model
         self._transformer.to(hardware.torch_dtype)
-        self._switch = hardware.attention == "auto"
-        if not self._switch:
-            use_kernel(name, self._inner, hardware.attention)
         for module in [*self._poolers, *filter(None, (heads.multi_vector, heads.sparse))]:
             module.to(device=hardware.device, dtype=torch.float32)
         # The pooling module knows one prompt length for a whole batch, but a batch mixes texts
@@ -126,18 +120,13 @@ class BiNetwork:
         return [self._model, *(head for head in heads if head is not None)]
 
     @property
-    def attention(self) -> str | None:
-        """Return the kernel of attention, where there is a choice."""
-        return kernel_of(self._inner)
-
-    def ways(self) -> dict[str, Callable[[], None]]:
-        """Return the ways to run the network; see `Tunable`."""
-        return ways_of(self._name, self._inner, fixed=not self._switch)
-
-    @property
-    def _inner(self) -> Any:
-        """The network of transformers inside the first module; None in one of another kind."""
+    def inner(self) -> Any:
+        """Return the network of transformers in the first module; None in one of another kind."""
         return getattr(self._transformer, "auto_model", None)
+
+    def collate(self, items: list[Framed]) -> dict[str, torch.Tensor]:
+        """Return a batch as the network reads it."""
+        return collate([(item.ids, item.types) for item in items], self._pad, self._inputs)
 
     @torch.inference_mode()
     def __call__(self, items: list[Framed]) -> list[Output]:
@@ -146,9 +135,8 @@ class BiNetwork:
         Raises:
             InferenceError: a vector is not finite.
         """
-        features = collate([(item.ids, item.types) for item in items], self._pad, self._inputs)
         device = self._model.device
-        state: dict[str, Any] = {name: part.to(device) for name, part in features.items()}
+        state: dict[str, Any] = {k: part.to(device) for k, part in self.collate(items).items()}
         state = self._transformer(state)
         hidden = state["token_embeddings"] = state["token_embeddings"].float()
         if not self._pools_prompt:

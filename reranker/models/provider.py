@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from reranker.errors import ModelUnavailable
@@ -74,14 +75,19 @@ class Provider:
         Each is also measured then, where the hardware's choice left something to be measured.
         """
         for role, name in models:
-            model = self._load_once(self.catalog.find(role, name)).result()
+            card = self.catalog.find(role, name)
+            model = self._load_once(card).result()
             start = time.perf_counter()
             model.warm()
             log.info("model %s is warm after %.2f s", model.name, time.perf_counter() - start)
-            if self.hardware.measure:
+            hardware = self._hardware_for(card)
+            if hardware.measure:
+                from reranker.models.backends import offer_exports
                 from reranker.models.warmup import tune
 
-                tuned = tune(model, self.hardware.dtype, self.hardware.budgets)
+                if hardware.backend == "auto":
+                    offer_exports(model, hardware)
+                tuned = tune(model, hardware.dtype, hardware.budgets)
                 log.info("model %s runs on %s", model.name, tuned)
 
     def states(self) -> dict[str, State]:
@@ -111,6 +117,10 @@ class Provider:
         if self._store is not None:
             self._store.close()
 
+    def _hardware_for(self, card: ModelCard) -> Hardware:
+        backend = card.backend or self.hardware.backend
+        return replace(self.hardware, backend=backend)
+
     def _get(self, role: Role, model: str) -> Loaded:
         card = self.catalog.find(role, model)
         try:
@@ -139,7 +149,7 @@ class Provider:
     def _load(self, card: ModelCard) -> Loaded:
         start = time.perf_counter()
         source = sources.locate(self.catalog.base_of(card), offline=self._offline)
-        hardware = self.hardware
+        hardware = self._hardware_for(card)
         import torch
 
         from reranker.models import loading
@@ -152,6 +162,10 @@ class Provider:
             model = loading.load_bi_encoder(card, source, hardware, self._cache_bytes)
         else:
             model = loading.load_cross_encoder(card, source, hardware, self._cache_bytes)
+        if hardware.backend == "openvino":
+            from reranker.models.backends import offer_exports
+
+            offer_exports(model, hardware)
         if self._store is not None:
             model.share(self._store)
         log.info(

@@ -57,7 +57,7 @@ class RedisStore:
             ) from error
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._rests_until = 0.0
+        self._failed_at = self._rests_until = 0.0
         self._out = False
 
     def find(self, keys: Sequence[str]) -> list[bytes | None]:
@@ -109,18 +109,20 @@ class RedisStore:
             self._failed(error)
             return None
         if self._out:
-            self._recovered()
+            self._answered(asked=now)
         return answer
 
     def _failed(self, error: Exception) -> None:
         with self._lock:
             new, self._out = not self._out, True
-            self._rests_until = time.monotonic() + _REST_SECONDS
+            self._failed_at = time.monotonic()
+            self._rests_until = self._failed_at + _REST_SECONDS
         if new:
             log.warning("the shared cache does not answer, so results are computed: %s", error)
 
-    def _recovered(self) -> None:
+    def _answered(self, asked: float) -> None:
         with self._lock:
-            was, self._out, self._rests_until = self._out, False, 0.0
-        if was:
-            log.info("the shared cache answers again")
+            if not self._out or asked < self._failed_at:  # an answer from before the outage
+                return
+            self._out, self._rests_until = False, 0.0
+        log.info("the shared cache answers again")

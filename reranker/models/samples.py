@@ -63,3 +63,14 @@ def passages(count: int) -> list[str]:
         order = [(start + step * i) % len(SENTENCES) for i in range(len(SENTENCES))]
         made.append(" ".join(SENTENCES[i] for i in order))
     return made
+
+
+def batches(window: int) -> list[tuple[list[str], int]]:
+    """Return batches of texts, each with the tokens to read of a text, of many lengths.
+
+    The last four are of single sentences, the others of long texts.
+    """
+    texts = passages(2 * len(SENTENCES))
+    lengths = [min(length, window) for length in (24, 48, 96, 192, 384)] * 4
+    long = [(texts[4 * i % len(texts) :][:4], length) for i, length in enumerate(lengths)]
+    return long + [(list(SENTENCES[i::4]), window) for i in range(4)]

@@ -33,7 +33,7 @@ class Shared(Generic[Value]):
 
     Args:
         store: where.
-        namespace: stands for all that a result depends on and that no key says.
+        namespace: returns what stands for all that a result depends on and that no key says.
         write: returns what to write down of a value, by shelf.
         read: makes a value of what was written down; None if it is something else.
     """
@@ -41,7 +41,7 @@ class Shared(Generic[Value]):
     def __init__(
         self,
         store: Store,
-        namespace: str,
+        namespace: Callable[[], str],
         write: Callable[[Value], dict[str, bytes]],
         read: Callable[[bytes], Value | None],
     ) -> None:
@@ -79,7 +79,7 @@ class Shared(Generic[Value]):
         )
 
     def _name(self, key: bytes, shelf: str) -> str:
-        return f"reranker:{_FORMAT}:{self.namespace}:{shelf}:{key.hex()}"
+        return f"reranker:{_FORMAT}:{self.namespace()}:{shelf}:{key.hex()}"
 
 
 def fingerprint(networks: Iterable[nn.Module], *parts: object) -> str:

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reranker.models.runner import Runner
+    from reranker.models.ways import Ways
 
 log = logging.getLogger(__name__)
 
 SECONDS = 1.2
 """What measuring one model may take, about: a candidate that would overrun is left out."""
-TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2}
+TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2, "int8": 2e-1}
 """By number format, the most that two ways may differ: in cosines, and in logits as a share of
-1 + |logit|, since a number of 16 bits has so many digits and no more."""
+1 + |logit|, since a number of few bits has so many digits and no more."""
 MARGIN = 0.05
 _LENGTH = 128  # tokens of each text in a trial
 _TRIAL_TOKENS = 2048  # of a batch while ways are compared
@@ -45,9 +46,7 @@ class Tunable(Protocol):
 
     name: str
     runner: Runner[Any, Any]
-
-    def ways(self) -> Mapping[str, Callable[[], None]]:
-        """Return the ways to run the network, the present one first; calling one switches."""
+    ways: Ways
 
     def probe(self, count: int, length: int) -> Probe:
         """Return what runs a batch of texts of that many tokens: logits (n,) or vectors (n, d)."""
@@ -84,7 +83,7 @@ def tune(
             budgets = [budget for budget in budgets if budget <= present]
         # One text alone says what a token costs, so that no trial overruns by much.
         clock = _Clock(model.name, prior=_timed(model.probe(1, _LENGTH)) / _LENGTH)
-        ways = _agreeing(model, TOLERANCE[dtype])
+        ways = _agreeing(model, dtype)
         first = next(iter(ways))
         if len(ways) > 1:
             probe = model.probe(_TRIAL_TOKENS // _LENGTH, _LENGTH)
@@ -98,6 +97,11 @@ def tune(
         size = clock.fastest(list(sizes), f"{present} tokens")
         model.runner.token_budget = sizes.get(size, present)
         return Tuned(way, model.runner.token_budget, clock.rates)
+
+
+def tolerance_of(way: str, dtype: str) -> float:
+    """Return how far a way may be off, given the number format of what is not int8."""
+    return TOLERANCE["int8" if way.endswith("int8") else dtype]
 
 
 def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
@@ -152,9 +156,9 @@ class _Clock:
         return min(good, key=lambda name: abs(names.index(name) - place))
 
 
-def _agreeing(model: Tunable, tolerance: float) -> dict[str, Callable[[], None]]:
+def _agreeing(model: Tunable, dtype: str) -> dict[str, Callable[[], None]]:
     """Return the ways whose answers are those of the first, which is in use afterwards."""
-    ways = dict(model.ways())
+    ways = model.ways.all()
     first = next(iter(ways))
     kept = {first: ways.pop(first)}
     if not ways:
@@ -168,7 +172,7 @@ def _agreeing(model: Tunable, tolerance: float) -> dict[str, Callable[[], None]]
         except Exception as error:  # whatever a network may raise
             log.warning("model %s: %s is left out: %s", model.name, name, error)
             continue
-        if apart <= tolerance:
+        if apart <= max(tolerance_of(first, dtype), tolerance_of(name, dtype)):
             kept[name] = use
         else:
             log.warning("model %s: %s is left out, being off by %.2g", model.name, name, apart)

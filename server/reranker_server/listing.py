@@ -185,6 +185,7 @@ class Listing:
             loaded[role, each.name] = each
         live = [loaded[card.role, card.id] for card in cards if (card.role, card.id) in loaded]
         hardware = getattr(models, "hardware", None) if live else None
+        ways = getattr(live[0], "ways", None) if live else None
         windows = [each.window for each in live] or [card.max_tokens for card in cards]
         vectors = [each.dimension for each in live if hasattr(each, "dimension")]
         states: dict[str, str] = getattr(models, "states", dict)()
@@ -192,8 +193,8 @@ class Listing:
             "state": next((states[card.id] for card in cards if card.id in states), "not loaded"),
             "device": getattr(hardware, "device", None),
             "dtype": getattr(hardware, "dtype", None),
-            "backend": "torch" if live else None,
-            "attention": next((getattr(each, "attention", None) for each in live), None),
+            "backend": getattr(ways, "backend", None),
+            "attention": getattr(ways, "attention", None),
             "window": windows[0],
             "max_model_len": windows[0],
             "max_batch_tokens": min((each.runner.token_budget for each in live), default=None),

@@ -26,6 +26,7 @@ START_SECONDS = 120
 CONFIG = """
 [engine]
 offline = true
+backend = "torch"  # the transcripts are those of the base install
 
 # Names that clients of other services send, and what serves them here.
 [cross-encoders]

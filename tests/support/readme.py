@@ -67,7 +67,9 @@ def server(*arguments: str, folder: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [str(BIN / "reranker"), "serve", "--port", str(port), *arguments]
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    # What is shown holds for the base install: an export in int8 answers a little otherwise.
+    own = {**os.environ, "RERANKER_BACKEND": "torch"}
+    process = subprocess.Popen(command, cwd=folder, env=own, stderr=subprocess.PIPE, text=True)
     base = f"http://127.0.0.1:{port}"
     try:
         _await_ready(process, base)

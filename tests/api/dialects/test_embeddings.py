@@ -24,6 +24,7 @@ def server(checkpoint) -> Iterator[TestClient]:
         model_cross="tiny-cross",
         device="cpu",
         dtype="float32",
+        backend="torch",
         bi_encoders={"tiny": folder, "short": {"path": folder, "matryoshka": True}},
         cross_encoders={"tiny-cross": str(checkpoint("bert-cross"))},
     )

@@ -18,6 +18,7 @@ def real_client(checkpoint: Callable[[str], Path]):
     settings = Settings(
         model="tiny",
         model_cross="tiny-cross",
+        backend="torch",
         bi_encoders={"tiny": str(checkpoint("bert-mean"))},
         cross_encoders={"tiny-cross": str(checkpoint("bert-cross"))},
     )

@@ -229,7 +229,7 @@ def test_a_table_may_only_bound_a_shipped_model() -> None:
         ({"path": "/x", "max_tokens": 0}, "at least 1"),
         ({"path": "/x", "heads": "yes"}, "'heads' should be true or false"),
         ({"path": "/x", "pooling": "sum"}, "cls, mean"),
-        ({"weights": "pytorch_model.bin"}, "unknown key 'weights'; known: heads"),
+        ({"weights": "pytorch_model.bin"}, "unknown key 'weights'; known: backend, heads"),
         ({"overlay": "x"}, "unknown key 'overlay'"),
         ("nonsense", "no catalogued bi-encoder, no folder"),
         ("a/b/c", "no hub repo"),

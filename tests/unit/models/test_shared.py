@@ -130,7 +130,7 @@ def test_models_that_answer_otherwise_share_nothing(
         model.share(store)
         assert encode(model).cached == 0
         model.close()
-    names = {model.cache.shared.namespace for model in models if model.cache.shared}
+    names = {model.cache.shared.namespace() for model in models if model.cache.shared}
     assert len(names) == len(models)
 
 
@@ -167,6 +167,7 @@ def test_a_redis_that_dies_in_the_middle_is_survived(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(redis_store, "_REST_SECONDS", 0.3)
+    monkeypatch.setattr(redis_store, "_ANSWER_SECONDS", 10)  # a busy machine is no outage here
     plain, model = (bi_encoder(checkpoint("bert-mean")) for _ in range(2))
     with redis_server(tmp_path) as server, caplog.at_level(logging.INFO):
         store = RedisStore(server.url, 600)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,11 @@ class Timed:
         self.ran: list[tuple[str, int]] = []
         self.runner: Runner[Any, Any] = Runner("timed", lambda batch: batch, len, budget)
 
-    def ways(self) -> dict[str, Callable[[], None]]:
+    @property
+    def ways(self) -> Any:
+        return SimpleNamespace(all=self.all)
+
+    def all(self) -> dict[str, Callable[[], None]]:
         return {name: lambda name=name: setattr(self, "way", name) for name in self.names}
 
     def probe(self, count: int, length: int) -> Probe:
@@ -165,10 +170,10 @@ def test_a_given_kernel_is_used_and_not_measured(checkpoint: Checkpoint) -> None
         cross_encoder(checkpoint("bert-cross"), eager),
         bi_encoder(checkpoint("bert-mean"), eager),
     ):
-        assert model.attention == "eager"
-        assert list(model.ways()) == ["eager"]
+        assert model.ways.attention == "eager"
+        assert list(model.ways.all()) == ["eager"]
         tune(model, "float32", BUDGETS)
-        assert model.attention == "eager"
+        assert model.ways.attention == "eager"
         model.close()
 
 
@@ -180,9 +185,9 @@ def test_a_score_does_not_depend_on_what_was_chosen(checkpoint: Checkpoint, dtyp
     for name in ("bert-cross", "xlmr-cross"):
         model = cross_encoder(checkpoint(name), hardware)
         wanted = model.score("paris", texts, max_tokens=50, call=Call()).logits
-        assert list(model.ways()) == ["sdpa", "eager"]
+        assert list(model.ways.all()) == ["sdpa", "eager"]
         for budget in (256, 8192):
-            for use in model.ways().values():
+            for use in model.ways.all().values():
                 use()
                 model.runner.token_budget = budget
                 found = model.score("paris", texts, max_tokens=50, call=Call()).logits
@@ -196,7 +201,7 @@ def test_a_score_does_not_depend_on_what_was_chosen(checkpoint: Checkpoint, dtyp
         ).vectors
 
     vectors = encode()
-    for use in model.ways().values():
+    for use in model.ways.all().values():
         use()
         assert difference(encode(), vectors) <= tolerance
     model.close()
@@ -207,7 +212,7 @@ def test_real_models_are_measured_in_a_moment_while_they_serve(checkpoint: Check
         start = time.monotonic()
         made = tune(model, "float32", BUDGETS)
         assert time.monotonic() - start < 20  # about one, on a machine that does nothing else
-        assert made.way in model.ways()
+        assert made.way in model.ways.all()
         assert made.token_budget == model.runner.token_budget
         assert str(made.token_budget) in str(made)
         model.warm()  # the worker is free again

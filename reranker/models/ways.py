@@ -1,0 +1,107 @@
+"""The ways in which one network can be run: attention kernels of torch, or an exported copy.
+
+Whoever calls the network sees no difference: a way changes the kernel in its configuration, or
+puts an exported copy in the place of its `forward`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+KERNELS = ("sdpa", "eager")
+"""torch's fused kernel, and the plain products; which is faster depends on the machine."""
+
+
+class Ways:
+    """How a network can be run, and how it is run at present.
+
+    Args:
+        name: of the model, for the log.
+        network: of transformers, or any other module; None where there is no choice.
+        attention: the kernel to use, one of `KERNELS`, or "auto".
+    """
+
+    def __init__(self, name: str, network: Any, attention: str = "auto") -> None:
+        self._name = name
+        self.network = network
+        self._fixed = attention != "auto"
+        self._exported: Mapping[str, Callable[..., Any]] = {}
+        self._torch = True
+        if self._fixed:
+            self._use_kernel(attention)
+
+    @property
+    def attention(self) -> str | None:
+        """Return torch's kernel; None where the network has one of its own that stays."""
+        if self._current is not None:
+            return None
+        switchable = getattr(self.network, "_can_set_attn_implementation", None)
+        if switchable is None or not switchable():
+            return None
+        kernel = getattr(self.network.config, "_attn_implementation", None)
+        return kernel if kernel in KERNELS else None
+
+    @property
+    def backend(self) -> str:
+        """Return "torch", or the name of the exported copy that runs."""
+        return self._current or "torch"
+
+    def offer(self, exported: Mapping[str, Callable[..., Any]], *, only: bool = False) -> None:
+        """Add exported copies of the network, called as its `forward` is.
+
+        Args:
+            exported: by name.
+            only: whether the network is not to be run by torch any more.
+        """
+        present = self._current
+        self._exported = dict(exported)
+        self._torch = not only
+        first = next(iter(exported), None) if only else None
+        self._use(self._exported.get(present or first or ""))
+
+    def all(self) -> dict[str, Callable[[], None]]:
+        """Return the ways by name, the present one first; calling one switches to it."""
+        ways: dict[str, Callable[[], None]] = {}
+        if self._torch:
+            present = self.backend
+            self._use(None)
+            kernel = self.attention
+            kernels = dict.fromkeys([kernel, *([] if self._fixed or not kernel else KERNELS)])
+            ways = {each or "torch": partial(self._use_torch, each) for each in kernels}
+            self._use(self._exported.get(present))
+        ways |= {name: partial(self._use, forward) for name, forward in self._exported.items()}
+        first = self._current or self.attention or "torch"
+        return {first: ways.pop(first), **ways}
+
+    @property
+    def _current(self) -> str | None:
+        forward = getattr(self.network, "__dict__", {}).get("forward")
+        return next((name for name, each in self._exported.items() if each is forward), None)
+
+    def _use(self, forward: Callable[..., Any] | None) -> None:
+        if self.network is not None:
+            self.network.__dict__.pop("forward", None)
+            if forward is not None:
+                self.network.__dict__["forward"] = forward
+
+    def _use_torch(self, kernel: str | None) -> None:
+        self._use(None)
+        if kernel is not None:
+            self._use_kernel(kernel)
+
+    def _use_kernel(self, kernel: str) -> None:
+        """Change the kernel; a network that cannot keeps its own, with a warning."""
+        if self.attention == kernel:
+            return
+        try:
+            if self.attention is not None:
+                self.network.set_attn_implementation(kernel)
+        except (ValueError, ImportError) as error:  # this family has no such kernel
+            log.debug("model %s: %s", self._name, error)
+        if self.attention != kernel:
+            log.warning("model %s keeps its own attention, %s is not for it", self._name, kernel)
