@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SECONDS = 1.2
-"""What measuring one model may take, about: a candidate that would overrun is left out."""
+SECONDS = 1.0
+"""What comparing sizes may take, about, and half of it for each way beyond the first: a candidate
+that would overrun is left out."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2, "int8": 2e-1}
 """By number format, the most that two ways may differ: in cosines, and in logits as a share of
 1 + |logit|, since a number of few bits has so many digits and no more."""
 MARGIN = 0.05
 _LENGTH = 128  # tokens of each text in a trial
-_TRIAL_TOKENS = 2048  # of a batch while ways are compared
+_TRIAL_TOKENS = 1024  # of a batch while ways are compared
 _ROUNDS = 3  # how often each candidate is timed at most; the best time counts
 
 Probe = Callable[[], "NDArray[np.float32]"]
@@ -74,9 +75,8 @@ def tune(
         model: loaded, and run before.
         dtype: its number format, which says what counts as agreement.
         budgets: padded tokens a batch to choose among; none leaves them as they are.
-        seconds: the time to spend, about.
+        seconds: the time to spend on sizes, about; see `SECONDS`.
     """
-    end = time.perf_counter() + seconds
     with model.runner.exclusive:
         present = model.runner.token_budget
         if model.runner.stats.halvings:  # more than this has been seen not to fit
@@ -88,12 +88,13 @@ def tune(
         if len(ways) > 1:
             probe = model.probe(_TRIAL_TOKENS // _LENGTH, _LENGTH)
             trials = {name: (_TRIAL_TOKENS, probe, use) for name, use in ways.items()}
-            clock.compare(trials, until=end - seconds / 2)
+            clock.compare(trials, seconds * (len(ways) - 1) / 2)
         way = clock.fastest(list(ways), first)
         ways[way]()
         sizes = {f"{budget} tokens": budget for budget in budgets}
         probes = {name: model.probe(max(1, n // _LENGTH), _LENGTH) for name, n in sizes.items()}
-        clock.compare({name: (n, probes[name], ways[way]) for name, n in sizes.items()}, until=end)
+        trials = {name: (n, probes[name], ways[way]) for name, n in sizes.items()}
+        clock.compare(trials, seconds)
         size = clock.fastest(list(sizes), f"{present} tokens")
         model.runner.token_budget = sizes.get(size, present)
         return Tuned(way, model.runner.token_budget, clock.rates)
@@ -125,8 +126,9 @@ class _Clock:
         return {name: 1 / max(spent, 1e-12) for name, spent in self._best.items()}
 
     def compare(
-        self, trials: Mapping[str, tuple[int, Probe, Callable[[], None]]], until: float
+        self, trials: Mapping[str, tuple[int, Probe, Callable[[], None]]], seconds: float
     ) -> None:
+        until = time.perf_counter() + seconds
         for _ in range(_ROUNDS):
             for name, (tokens, probe, use) in trials.items():
                 expected = tokens * self._best.get(name, self._prior)
@@ -163,7 +165,7 @@ def _agreeing(model: Tunable, dtype: str) -> dict[str, Callable[[], None]]:
     kept = {first: ways.pop(first)}
     if not ways:
         return kept
-    probe = model.probe(8, _LENGTH // 2)
+    probe = model.probe(4, _LENGTH // 4)
     wanted = probe()
     for name, use in ways.items():
         try:

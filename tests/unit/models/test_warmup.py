@@ -103,8 +103,8 @@ def test_of_others_as_fast_the_nearest_to_the_default_is_taken(tuned: Callable[.
 def test_a_slow_machine_is_not_held_up(tuned: Callable[..., Any]) -> None:
     model = Timed(per_token({}), ways=("sdpa", "eager"))
     model.seconds = lambda way, tokens: tokens * 1e-3
-    made = tuned(model, seconds=1.2)
-    assert model.now <= 1.3
+    made = tuned(model, seconds=1.0)
+    assert model.now <= 2  # half a second for the second way, and one for sizes
     assert (made.way, made.token_budget) == ("sdpa", 4096)
 
 
