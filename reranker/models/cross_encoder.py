@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from reranker.models.hardware import Hardware
+    from reranker.models.joined import JoinedBert
 
 _KNOWN_BYTES = 120
 
@@ -60,7 +61,7 @@ class PairCrossEncoder:
     def __init__(
         self,
         name: str,
-        model: PreTrainedModel,
+        model: PreTrainedModel | JoinedBert,
         tokenizer: PreTrainedTokenizerBase,
         digest: str,
         hardware: Hardware,

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+from transformers import AutoTokenizer, BertConfig
 from transformers.utils.logging import disable_progress_bar
 
 from reranker.errors import ModelUnavailable, RerankerError
@@ -22,6 +22,7 @@ from reranker.models.bi_encoder import SentenceBiEncoder
 from reranker.models.catalog import ModelCard
 from reranker.models.cross_encoder import PairCrossEncoder
 from reranker.models.hardware import Hardware
+from reranker.models.joined import JoinedBert, pair_frame
 from reranker.models.network import Heads
 from reranker.models.sources import Source, sha256_of
 
@@ -66,10 +67,10 @@ def load_cross_encoder(
 def load_overlay(
     card: ModelCard, base: Source, hardware: Hardware, cache_bytes: int
 ) -> PairCrossEncoder:
-    """Load a cross-encoder whose trained layers are laid over the weights of a base model.
+    """Load a cross-encoder whose trained layers are laid over the weights of a bi-encoder.
 
-    The embeddings were frozen in training and are the base's own, so only the layers above
-    them are shipped, in float16.
+    What stayed frozen in training, the embeddings and the lower layers, is the base's own, so
+    only the layers above are shipped, in float16.
 
     Raises:
         ModelUnavailable: the overlay or the base is broken, or the two do not fit.
@@ -78,17 +79,11 @@ def load_overlay(
     folder = Path(str(files("reranker.models") / "embedded" / card.overlay))
     weights = folder / "overlay.safetensors"
     with _files_of(card, folder):
+        under = load_file(base.folder / "model.safetensors")
         config = BertConfig.from_pretrained(folder)
-        model = BertForSequenceClassification(config)
-        trained = {name: part.float() for name, part in load_file(weights).items()}
-        under = {
-            f"bert.{name}": part
-            for name, part in load_file(base.folder / "model.safetensors").items()
-        }
-        missing = model.load_state_dict({**under, **trained}, strict=False).missing_keys
-        if missing:
-            raise ValueError(f"no weights for {missing[0]}")
+        model = JoinedBert.over(config, under, load_file(weights))
         tokenizer = AutoTokenizer.from_pretrained(base.folder)
+        tokenizer.backend_tokenizer.post_processor = pair_frame(tokenizer)
     digest = f"{base.digest}+{sha256_of(weights)}"
     return PairCrossEncoder(
         card.id, model, tokenizer, digest, hardware, card.max_tokens, cache_bytes

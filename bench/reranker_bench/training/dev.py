@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from transformers import BertForSequenceClassification
 
+from reranker.models.joined import JoinedBert
 from reranker_bench.training.batches import lay_out
 from reranker_bench.training.forward import pair_logits
 from reranker_bench.training.lists import ListSource, TrainingList
@@ -42,18 +42,12 @@ def teacher_gains(lists: dict[str, list[TrainingList]]) -> dict[str, float]:
     }
 
 
-def model_gains(
-    model: BertForSequenceClassification, lists: dict[str, list[TrainingList]]
-) -> dict[str, float]:
+def model_gains(model: JoinedBert, lists: dict[str, list[TrainingList]]) -> dict[str, float]:
     """Return the model's mean nDCG@10 per kind."""
     means = {}
     with torch.inference_mode():
         for name, group in lists.items():
-            batch = lay_out(group, chunks=8)
-            scores = torch.zeros(len(group) * DOCUMENTS)
-            for chunk in batch.chunks:
-                logits, _ = pair_logits(model, chunk.ids, chunk.types, chunk.mask)
-                scores[chunk.pairs] = logits
-            rows = scores.view(len(group), DOCUMENTS).numpy()
+            logits = pair_logits(model, lay_out(group, chunks=12).chunks)
+            rows = logits.view(len(group), DOCUMENTS).numpy()
             means[name] = float(np.mean([gain(row) for row in rows]))
     return means

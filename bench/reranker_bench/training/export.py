@@ -4,24 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertForSequenceClassification
 
+from reranker.models.joined import JoinedBert
 from reranker_bench.training.base import base_weights, cross_encoder_config
 
 OVERLAY = "overlay.safetensors"
-_FROZEN = "bert.embeddings."
 _FIELDS = (
     "architectures",
     "model_type",
     "attention_probs_dropout_prob",
     "hidden_dropout_prob",
-    "classifier_dropout",
     "hidden_act",
     "hidden_size",
     "initializer_range",
     "intermediate_size",
+    "layers_apart",
     "layer_norm_eps",
     "max_position_embeddings",
     "num_attention_heads",
@@ -45,18 +43,19 @@ def config_fields() -> dict[str, Any]:
     }
 
 
-def write_overlay(weights: dict[str, torch.Tensor], folder: Path) -> Path:
+def write_overlay(model: JoinedBert, folder: Path) -> Path:
     """Write the trained weights (float16) and ``config.json``; return the overlay's path.
 
-    Files are written under a temporary name and renamed, so a reader never sees half of one.
+    Embeddings and lower layers are the base's own and are left out. Files are written under a
+    temporary name and renamed, so a reader never sees half of one.
 
     Args:
-        weights: Parameters under the names of BertForSequenceClassification; embeddings, which
-            are the base's own, are left out.
+        model: The cross-encoder.
         folder: Where to write; made if absent.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    trained = {k: v.half().contiguous() for k, v in weights.items() if not k.startswith(_FROZEN)}
+    weights = {k: v for k, v in model.state_dict().items() if not model.frozen(k)}
+    trained = {k: v.half().contiguous() for k, v in weights.items()}
     temporary = folder / f"{OVERLAY}.tmp"
     save_file(trained, temporary, metadata={"format": "pt"})
     temporary.replace(folder / OVERLAY)
@@ -65,18 +64,10 @@ def write_overlay(weights: dict[str, torch.Tensor], folder: Path) -> Path:
     return folder / OVERLAY
 
 
-def read_overlay(folder: Path) -> BertForSequenceClassification:
+def read_overlay(folder: Path) -> JoinedBert:
     """Return the base model with an overlay on top, in float32 and evaluation mode.
 
     Raises:
-        ValueError: The overlay does not hold exactly the parameters outside the embeddings.
+        ValueError: The overlay does not fit the base.
     """
-    model = BertForSequenceClassification(cross_encoder_config())
-    weights = load_file(folder / OVERLAY)
-    wanted = {k for k in model.state_dict() if not k.startswith(_FROZEN)}
-    if set(weights) != wanted:
-        raise ValueError(f"{folder / OVERLAY}: differs in {sorted(wanted ^ set(weights))[:5]}")
-    raised = {k: v.float() for k, v in weights.items()}
-    model.load_state_dict({**base_weights(), **raised}, strict=False)
-    model.train(False)
-    return model
+    return JoinedBert.over(cross_encoder_config(), base_weights(), load_file(folder / OVERLAY))

@@ -13,8 +13,8 @@ from reranker_bench.training.prepare import Material
 from reranker_bench.training.queries import Query
 from reranker_bench.training.teacher import Floats
 
-NEGATIVES = 5
-WINDOWS = ((48, 0.60), (88, 0.28), (160, 0.12))
+NEGATIVES = 7
+WINDOWS = ((56, 0.5), (96, 0.3), (176, 0.2))
 """Where documents are cut, in tokens, and how often: short ones teach more pairs a second."""
 
 COSINE = (0.38, 0.21)
@@ -29,14 +29,10 @@ class Example:
     Attributes:
         document: (m,) token ids after removal and cutting.
         soft: The teacher's score, standardised.
-        query_match: (n,) match of each query token.
-        document_match: (m,) match of each document token.
     """
 
     document: Ints
     soft: float
-    query_match: Floats
-    document_match: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ class ListSource:
         soft = 0.5 * (scored.cosine - COSINE[0]) / COSINE[1]
         soft += 0.5 * (scored.attention - ATTENTION[0]) / ATTENTION[1]
         tokens = material.passages.tokens[keep][chosen]
-        return Example(tokens, soft, scored.query_match, scored.document_match)
+        return Example(tokens, soft)
 
 
 def _kept_tokens(material: Material, query: Query, passage: int) -> NDArray[np.int64]:

@@ -54,11 +54,11 @@ class Plan:
 
     budget: Budget
     rate: float = 2e-4
-    warmup: int = 60
+    warmup: int = 100
     lists: int = 4
-    chunks: int = 2
+    chunks: int = 4
     save_every: float = 120.0
-    dev_every: float = 1200.0
+    dev_every: float = 900.0
 
 
 def train(
@@ -95,20 +95,13 @@ def train_step(
 ) -> tuple[Losses, Batch]:
     """Take one optimiser step and return the parts of its loss and its batch."""
     batch = lay_out(source.draw(state.step, plan.lists), plan.chunks)
-    scores, predicted, matched = [], [], []
-    for chunk in batch.chunks:
-        logits, states = pair_logits(state.model, chunk.ids, chunk.types, chunk.mask)
-        scores.append(logits)
-        predicted.append(state.head(states[chunk.scored])[:, 0])
-        matched.append(chunk.matched[chunk.scored])
-    order = torch.cat([chunk.pairs for chunk in batch.chunks])
-    logits = torch.cat(scores)[torch.argsort(order)].view_as(batch.soft)
-    parts = losses(logits, batch.soft, batch.share, torch.cat(predicted), torch.cat(matched))
-    rate = plan.rate * min(1.0, (state.step + 1) / plan.warmup) * (1 - progress)
+    logits = pair_logits(state.model, batch.chunks).view_as(batch.soft)
+    parts = losses(logits, batch.soft, batch.share)
+    share = min(1.0, (state.step + 1) / plan.warmup) * (1 - progress)
     for group in state.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = plan.rate * share * group["scale"]
     state.optimizer.zero_grad()
-    parts.total(progress).backward()  # type: ignore[no-untyped-call]
+    parts.total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
     state.optimizer.step()
     state.step += 1
@@ -123,7 +116,7 @@ def _measure(
     state.model.load_state_dict(state.average, strict=False)
     gains = model_gains(state.model, held)
     _log(folder, report, {"step": state.step, "seconds": round(state.seconds), "dev": gains})
-    write_overlay(state.model.state_dict(), folder)
+    write_overlay(state.model, folder)
     state.model.load_state_dict(live, strict=False)
 
 
@@ -139,5 +132,5 @@ def _line(state: State, parts: Losses, batch: Batch, progress: float) -> str:
     return (
         f"step {state.step} {progress:.1%} {state.seconds:.0f}s "
         f"list {parts.listwise.item():.3f} point {parts.pointwise.item():.3f} "
-        f"match {parts.matching.item():.3f} tokens {batch.tokens}"
+        f"tokens {batch.tokens}"
     )

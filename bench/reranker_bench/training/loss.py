@@ -1,11 +1,9 @@
-"""The training loss: listwise cross-entropy, a soft listwise target, and two small helpers.
+"""The training loss: listwise cross-entropy, a soft listwise target, and a pointwise helper.
 
 * Listwise softmax cross-entropy (ListNet, Cao et al., 2007) against a mixture of the label and the
   softmax of the teacher's scores (Hinton et al., 2015); the share of the teacher depends on the
   kind of query, because labels of real questions say more than a bi-encoder does.
 * Binary cross-entropy of each pair, lightly, so that logits of different queries compare.
-* Squared error of the token matches, predicted from the states below the last layer: a signal per
-  token instead of one per list, which teaches the encoder to compare early in training.
 """
 
 from dataclasses import dataclass
@@ -16,7 +14,6 @@ from torch.nn import functional
 SOFT_SHARE = {"question": 0.3, "topic": 0.5, "sentence": 0.6, "keywords": 0.6, "long": 0.6}
 TEMPERATURE = 0.4
 POINTWISE = 0.1
-MATCHING = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,29 +22,20 @@ class Losses:
 
     listwise: torch.Tensor
     pointwise: torch.Tensor
-    matching: torch.Tensor
 
-    def total(self, progress: float) -> torch.Tensor:
-        """Return the weighted sum; the matching part fades as training progresses from 0 to 1."""
-        helpers = POINTWISE * self.pointwise + MATCHING * (1 - progress) * self.matching
-        return self.listwise + helpers
+    @property
+    def total(self) -> torch.Tensor:
+        """Return the weighted sum."""
+        return self.listwise + POINTWISE * self.pointwise
 
 
-def losses(
-    logits: torch.Tensor,
-    soft: torch.Tensor,
-    share: torch.Tensor,
-    predicted: torch.Tensor,
-    matched: torch.Tensor,
-) -> Losses:
+def losses(logits: torch.Tensor, soft: torch.Tensor, share: torch.Tensor) -> Losses:
     """Return the parts of the loss.
 
     Args:
         logits: (lists, documents) logits; document 0 is the relevant one.
         soft: (lists, documents) standardised scores of the teacher.
         share: (lists,) how much the teacher counts.
-        predicted: (tokens,) predicted token matches.
-        matched: (tokens,) the teacher's token matches, standardised.
     """
     hard = torch.zeros_like(logits)
     hard[:, 0] = 1.0
@@ -55,5 +43,4 @@ def losses(
     return Losses(
         listwise=-(target * logits.log_softmax(dim=1)).sum(dim=1).mean(),
         pointwise=functional.binary_cross_entropy_with_logits(logits, hard),
-        matching=functional.mse_loss(predicted, matched),
     )

@@ -77,10 +77,10 @@ def read(folder: Path) -> Material:
     return Material(
         name=folder.name,
         passages=_read_table(folder / "passages.npz"),
-        vectors=np.load(folder / "passages.npy", mmap_mode="r"),
+        vectors=np.load(folder / "passages.npy"),
         queries=made,
         query_tokens=_read_table(folder / "queries.npz"),
-        query_vectors=np.load(folder / "queries.npy", mmap_mode="r"),
+        query_vectors=np.load(folder / "queries.npy"),
         candidates=tuple(tuple(c) for c in rows["candidates"]),
         held_out=frozenset(rows["held_out"]),
     )

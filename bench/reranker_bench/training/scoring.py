@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from transformers import BertForSequenceClassification
 
+from reranker.models.joined import JoinedBert
 from reranker_bench import quality
 from reranker_bench.datasets import RetrievalSet
 from reranker_bench.training import teacher
 from reranker_bench.training.base import base_encoder, base_tokenizer
+from reranker_bench.training.batches import chunked
 from reranker_bench.training.forward import pair_logits
 from reranker_bench.training.passages import TokenTable, inverse_document_frequency, tokenize
-from reranker_bench.training.teacher import CLS, SEP, Floats
+from reranker_bench.training.teacher import Floats
 
 Features = dict[str, dict[str, Floats]]
 
@@ -81,46 +82,20 @@ def bi_scores(source: RetrievalSet, texts: Texts) -> Features:
 
 
 def cross_scores(
-    model: BertForSequenceClassification,
-    source: RetrievalSet,
-    texts: Texts,
-    batch_tokens: int = 4096,
+    model: JoinedBert, source: RetrievalSet, texts: Texts, pairs_a_chunk: int = 24
 ) -> dict[str, Floats]:
     """Return each query's candidate logits by the cross-encoder, documents cut to fit."""
     place = {d: n for n, d in enumerate(texts.documents)}
     limit = model.config.max_position_embeddings
-    rows = []
+    found = {}
     for number, query in enumerate(texts.queries):
         head = texts.query_tokens.tokens[texts.query_tokens.span(number)]
-        for document in source.candidates[query]:
-            span = texts.document_tokens.span(place[document])
-            body = texts.document_tokens.tokens[span][: limit - len(head) - 3]
-            rows.append((len(head) + 2, np.concatenate([[CLS], head, [SEP], body, [SEP]])))
-    logits = _logits(model, rows, batch_tokens)
-    sizes = [len(source.candidates[q]) for q in texts.queries]
-    parts = np.split(logits, np.cumsum(sizes)[:-1])
-    return dict(zip(texts.queries, parts, strict=True))
-
-
-def _logits(
-    model: BertForSequenceClassification, rows: Sequence[tuple[int, Floats]], batch_tokens: int
-) -> Floats:
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i][1]))
-    out, done = np.zeros(len(rows), dtype=np.float32), 0
-    while done < len(order):
-        ahead = len(rows[order[min(done + 63, len(order) - 1)]][1])
-        batch = order[done : done + max(1, min(64, batch_tokens // ahead))]
-        ids = torch.zeros(len(batch), len(rows[batch[-1]][1]), dtype=torch.long)
-        types, mask = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
-        for line, place in enumerate(batch):
-            start, tokens = rows[place]
-            ids[line, : len(tokens)] = torch.from_numpy(tokens)
-            types[line, start : len(tokens)] = 1
-            mask[line, : len(tokens)] = True
+        spans = [texts.document_tokens.span(place[d]) for d in source.candidates[query]]
+        pairs = [(head, texts.document_tokens.tokens[s][: limit - len(head) - 4]) for s in spans]
         with torch.inference_mode():
-            out[batch] = pair_logits(model, ids, types, mask)[0].numpy()
-        done += len(batch)
-    return out
+            logits = pair_logits(model, chunked(pairs, -(-len(pairs) // pairs_a_chunk)))
+        found[query] = logits.numpy()
+    return found
 
 
 def standardised(features: Features) -> Features:

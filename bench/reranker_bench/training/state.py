@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
-from transformers import BertForSequenceClassification
 
-AVERAGE = 0.995
+from reranker.models.joined import JoinedBert
+
+AVERAGE = 0.997
 """Decay of the running average of the weights, which is what gets exported."""
 
 
@@ -17,15 +17,13 @@ class State:
 
     Attributes:
         model: The cross-encoder.
-        head: Predicts token matches from hidden states; dropped at export.
         optimizer: AdamW over everything trained.
         average: Running average of the trained weights.
         step: Steps finished.
         seconds: Time spent in steps, over all resumed parts.
     """
 
-    model: BertForSequenceClassification
-    head: nn.Linear
+    model: JoinedBert
     optimizer: torch.optim.Optimizer
     average: dict[str, torch.Tensor]
     step: int = 0
@@ -45,7 +43,6 @@ class State:
         temporary = path.with_suffix(".tmp")
         content = {
             "model": {k: v for k, v in self.model.state_dict().items() if k in self.average},
-            "head": self.head.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average,
             "step": self.step,
@@ -58,31 +55,31 @@ class State:
         """Read a checkpoint written by ``save``."""
         content = torch.load(path, weights_only=True)
         self.model.load_state_dict(content["model"], strict=False)
-        self.head.load_state_dict(content["head"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.average, self.step = content["average"], content["step"]
         self.seconds = content["seconds"]
 
 
-def new_state(model: BertForSequenceClassification, rate: float) -> State:
+HEAD, GATES = 5.0, 100.0
+"""Learning rates of the fresh head and of the gates, as multiples of the layers' own."""
+
+
+def new_state(model: JoinedBert, rate: float) -> State:
     """Return the state of a run at its first step.
 
     Args:
-        model: A cross-encoder with frozen embeddings.
-        rate: The highest learning rate.
+        model: A cross-encoder with frozen lower layers.
+        rate: The highest learning rate of the layers.
     """
-    head = nn.Linear(model.config.hidden_size, 1)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in trained if p.dim() > 1], "weight_decay": 0.01},
-            {
-                "params": [*(p for p in trained if p.dim() <= 1), *head.parameters()],
-                "weight_decay": 0.0,
-            },
-        ],
-        lr=rate,
-        fused=True,
-    )
-    average = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
-    return State(model, head, optimizer, average)
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    layers = [p for n, p in trained.items() if n.startswith("bert.")]
+    head = [p for n, p in trained.items() if not n.startswith(("bert.", "gates"))]
+    groups = [
+        {"params": [p for p in layers if p.dim() > 1], "weight_decay": 0.01, "scale": 1.0},
+        {"params": [p for p in layers if p.dim() <= 1], "weight_decay": 0.0, "scale": 1.0},
+        {"params": head, "weight_decay": 0.0, "scale": HEAD},
+        {"params": [model.gates], "weight_decay": 0.0, "scale": GATES},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
+    average = {n: p.detach().clone() for n, p in trained.items()}
+    return State(model, optimizer, average)

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from transformers import BertModel
 
-from reranker_bench.training.forward import encode
 from reranker_bench.training.passages import TokenTable
 
 TAU = 0.05
@@ -22,18 +21,16 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class PairScore:
-    """One pair's teacher scores and the per-token matches behind them.
+    """One pair's teacher scores and how well each token of the document is matched.
 
     Attributes:
         cosine: Cosine of the mean token vectors.
         attention: Soft late interaction, weighted by idf.
-        query_match: (query tokens,): the soft maximum similarity of each query token.
         document_match: (document tokens,): the maximum similarity of each document token.
     """
 
     cosine: float
     attention: float
-    query_match: Floats
     document_match: Floats
 
 
@@ -54,7 +51,6 @@ def score(query: Floats, document: Floats, weights: Floats) -> PairScore:
     return PairScore(
         cosine=float(pooled_query @ pooled_document) / max(norm, 1e-9),
         attention=float(match @ weights) / total,
-        query_match=match.astype(np.float32),
         document_match=similarity.max(axis=0).astype(np.float32),
     )
 
@@ -105,7 +101,7 @@ def _encode_batch(
         ids[row, : len(framed)] = torch.from_numpy(framed)
         mask[row, : len(framed)] = True
     with torch.inference_mode():
-        states = encode(bert, ids, torch.zeros_like(ids), mask, len(bert.encoder.layer))
+        states: torch.Tensor = bert(input_ids=ids, attention_mask=mask.long()).last_hidden_state
     return states.numpy().astype(np.float16)
 
 

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig
 
+from reranker.models.joined import JoinedBert
+from reranker_bench.training.base import freeze
 from reranker_bench.training.passages import TokenTable
 from reranker_bench.training.prepare import Material
 from reranker_bench.training.queries import Query
@@ -14,7 +16,7 @@ from reranker_bench.training.queries import Query
 VOCABULARY, WIDTH = 120, 16
 
 
-def build_model() -> BertForSequenceClassification:
+def build_model() -> JoinedBert:
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=VOCABULARY,
@@ -22,13 +24,11 @@ def build_model() -> BertForSequenceClassification:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=32,
-        num_labels=1,
+        layers_apart=1,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
-    model = BertForSequenceClassification(config)
-    model.bert.embeddings.requires_grad_(False)
-    return model.eval()
+    return freeze(JoinedBert(config)).eval()
 
 
 def table(random: np.random.Generator, texts: int, length: int) -> TokenTable:
@@ -41,7 +41,7 @@ def table(random: np.random.Generator, texts: int, length: int) -> TokenTable:
 
 
 @pytest.fixture
-def new_model() -> Callable[[], BertForSequenceClassification]:
+def new_model() -> Callable[[], JoinedBert]:
     return build_model
 
 

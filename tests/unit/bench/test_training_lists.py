@@ -34,7 +34,7 @@ def test_a_sentence_that_became_the_query_is_removed_from_its_passage(
 
 def test_documents_are_cut_to_the_window(material: Material, idf: np.ndarray) -> None:
     example = ListSource([material], idf, seed=1).example(material, 0, 7, 12, best=True)
-    assert len(example.document) == len(example.document_match) == 12
+    assert len(example.document) == 12
 
 
 def test_batches_frame_each_pair(material: Material, idf: np.ndarray) -> None:
@@ -45,10 +45,9 @@ def test_batches_frame_each_pair(material: Material, idf: np.ndarray) -> None:
     for chunk in batch.chunks:
         for row, place in enumerate(chunk.pairs):
             query, example = pairs[int(place)]
-            framed = [CLS, *query, SEP, *example.document, SEP]
+            framed = [CLS, *query, SEP, CLS, *example.document, SEP]
             assert chunk.ids[row, : len(framed)].tolist() == framed
             assert int(chunk.mask[row].sum()) == len(framed)
-            assert int(chunk.types[row].sum()) == len(example.document) + 1
-            assert int(chunk.scored[row].sum()) == len(query) + len(example.document)
+            assert int(chunk.types[row].sum()) == len(example.document) + 2
     assert batch.soft.shape == (3, NEGATIVES + 1)
     assert batch.share.tolist() == pytest.approx([0.3] * 3)

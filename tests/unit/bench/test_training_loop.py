@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertForSequenceClassification
 
+from reranker.models.joined import JoinedBert
 from reranker_bench.training import loop
 from reranker_bench.training.dev import gain
 from reranker_bench.training.lists import ListSource
 from reranker_bench.training.prepare import Material
 from reranker_bench.training.state import State, new_state
 
-NewModel = Callable[[], BertForSequenceClassification]
+NewModel = Callable[[], JoinedBert]
 Run = Callable[[Path, int], State]
 
 
@@ -31,16 +31,17 @@ def run(new_model: NewModel, material: Material, idf: np.ndarray) -> Run:
 
 @pytest.fixture(autouse=True)
 def tiny_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "write_overlay", lambda weights, folder: folder)
+    monkeypatch.setattr(loop, "write_overlay", lambda model, folder: folder)
 
 
-def test_training_changes_all_but_the_embeddings(
+def test_training_changes_all_but_what_is_the_bases_own(
     tmp_path: Path, run: Run, new_model: NewModel
 ) -> None:
     before = {n: p.clone() for n, p in new_model().named_parameters()}
-    after = dict(run(tmp_path, 3).model.named_parameters())
+    model = run(tmp_path, 3).model
+    after = dict(model.named_parameters())
     for name, value in before.items():
-        frozen = name.startswith("bert.embeddings.") or name.endswith("key.bias")
+        frozen = model.frozen(name) or name.endswith("key.bias")
         assert torch.equal(value, after[name]) <= frozen, name
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [e["step"] for e in entries] == [0, 3]
@@ -56,8 +57,8 @@ def test_a_restored_run_goes_on_where_it_stopped(
     source, plan = ListSource([material], idf, seed=1), loop.Plan(loop.Budget(steps=4))
     for one in (state, other):
         loop.train_step(one, source, plan, 0.5)
-    assert torch.equal(state.model.classifier.weight, other.model.classifier.weight)
-    assert torch.equal(state.average["classifier.weight"], other.average["classifier.weight"])
+    assert torch.equal(state.model.gates, other.model.gates)
+    assert torch.equal(state.average["gates"], other.average["gates"])
 
 
 def test_the_budget_is_spent_by_whichever_bound_comes_first(new_model: NewModel) -> None:

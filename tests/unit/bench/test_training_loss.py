@@ -12,11 +12,8 @@ def test_without_teacher_the_list_loss_is_softmax_cross_entropy() -> None:
         logits=torch.tensor([[1.0, 0.0]]),
         soft=torch.tensor([[0.0, 5.0]]),
         share=torch.tensor([0.0]),
-        predicted=torch.tensor([0.5]),
-        matched=torch.tensor([0.0]),
     )
     assert parts.listwise.item() == pytest.approx(math.log(1 + math.exp(-1)))
-    assert parts.matching.item() == pytest.approx(0.25)
     expected = (math.log(1 + math.exp(-1)) + math.log(2)) / 2
     assert parts.pointwise.item() == pytest.approx(expected)
 
@@ -25,25 +22,22 @@ def test_with_the_teacher_alone_the_best_logits_are_the_teachers() -> None:
     soft = torch.tensor([[0.1, 0.4, -0.2]])
 
     def listwise(logits: torch.Tensor) -> float:
-        zero = torch.zeros(1)
-        return loss.losses(logits, soft, torch.ones(1), zero, zero).listwise.item()
+        return loss.losses(logits, soft, torch.ones(1)).listwise.item()
 
     best = listwise(soft / loss.TEMPERATURE)
     assert best < listwise(soft / loss.TEMPERATURE + torch.tensor([[0.3, 0.0, 0.0]]))
     assert best < listwise(torch.zeros(1, 3))
 
 
-def test_the_matching_part_fades() -> None:
-    parts = loss.Losses(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(1.0))
-    assert parts.total(1.0).item() == pytest.approx(1.0)
-    assert parts.total(0.0).item() == pytest.approx(1.0 + loss.MATCHING)
+def test_the_pointwise_part_counts_lightly() -> None:
+    parts = loss.Losses(listwise=torch.tensor(1.0), pointwise=torch.tensor(2.0))
+    assert parts.total.item() == pytest.approx(1.0 + 2 * loss.POINTWISE)
 
 
 def test_teacher_scores_by_their_formula() -> None:
     query = np.array([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32)
     document = np.array([[3.0, 0.0]], dtype=np.float32)
     scored = teacher.score(query, document, np.array([3.0, 1.0], dtype=np.float32))
-    assert scored.query_match == pytest.approx([1.0, 0.0])
     assert scored.document_match == pytest.approx([1.0])
     assert scored.attention == pytest.approx(0.75)
     assert scored.cosine == pytest.approx(0.5 / math.sqrt(0.25 + 1.0))

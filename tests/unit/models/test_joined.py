@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from reranker.models.joined import ATTENTION, COSINE, TAU, JoinedBert
+
+QUERY, DOCUMENT = [1, 7, 8, 2], [1, 9, 10, 11, 12, 2]
+
+
+@pytest.fixture
+def network() -> JoinedBert:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=40,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        layers_apart=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    return JoinedBert(config).eval()
+
+
+def run(network: JoinedBert, query: list[int], document: list[int], pad: int = 0) -> float:
+    ids = torch.tensor([[*query, *document, *[0] * pad]])
+    types = torch.tensor([[0] * len(query) + [1] * len(document) + [0] * pad])
+    mask = torch.tensor([[1] * (len(query) + len(document)) + [0] * pad])
+    with torch.inference_mode():
+        return float(network(ids, types, mask).logits)
+
+
+def test_with_shut_gates_it_is_the_bi_encoder_by_cosine_and_late_interaction(
+    network: JoinedBert,
+) -> None:
+    with torch.no_grad():
+        network.gates.fill_(-1e4)
+        states = [
+            BertModel.forward(network.bert, torch.tensor([ids])).last_hidden_state[0].numpy()
+            for ids in (QUERY, DOCUMENT)
+        ]
+    means = [part.mean(axis=0) for part in states]
+    cosine = means[0] @ means[1] / np.linalg.norm(means[0]) / np.linalg.norm(means[1])
+    unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in states]
+    similarity = unit[0] @ unit[1].T
+    share = np.exp(similarity / TAU)
+    attention = ((share * similarity).sum(1) / share.sum(1)).mean()
+    parts = (cosine - COSINE[0]) / COSINE[1] + (attention - ATTENTION[0]) / ATTENTION[1]
+    assert run(network, QUERY, DOCUMENT) == pytest.approx(1.25 * parts, abs=1e-3)
+
+
+def test_with_open_gates_the_texts_read_each_other(network: JoinedBert) -> None:
+    open_score = run(network, QUERY, DOCUMENT)
+    with torch.no_grad():
+        network.gates.fill_(-1e4)
+    assert abs(run(network, QUERY, DOCUMENT) - open_score) > 1e-3
+
+
+def test_padding_changes_nothing(network: JoinedBert) -> None:
+    scores = [run(network, QUERY, DOCUMENT, pad) for pad in (0, 5)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
+def test_the_fused_kernel_and_the_one_with_a_gradient_agree(network: JoinedBert) -> None:
+    ids = torch.tensor([[*QUERY, *DOCUMENT]])
+    types = torch.tensor([[0] * len(QUERY) + [1] * len(DOCUMENT)])
+    with_gradient = network(ids, types, torch.ones_like(ids)).logits
+    assert with_gradient.item() == pytest.approx(run(network, QUERY, DOCUMENT), abs=1e-5)
+    with_gradient.sum().backward()
+    assert network.gates.grad is not None
+    assert network.gates.grad.abs().sum() > 0
+
+
+def test_a_document_of_nothing_has_a_score(network: JoinedBert) -> None:
+    assert np.isfinite(run(network, QUERY, [1, 2]))
+
+
+def test_bfloat16_stays_near_float32(network: JoinedBert) -> None:
+    exact = run(network, QUERY, DOCUMENT)
+    assert run(network.to(torch.bfloat16), QUERY, DOCUMENT) == pytest.approx(exact, abs=0.15)
