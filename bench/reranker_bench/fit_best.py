@@ -7,6 +7,7 @@ scores nothing but that.
 
 With a cross-encoder, only queries count whose passages its training held out (4 %, chosen by
 a hash of the passage's id): on the others it knows the answers, and would be trusted too much.
+Its weight is then earned on unseen text, so the pull towards equal weights may be weaker.
 """
 
 from __future__ import annotations
@@ -88,7 +89,9 @@ class Fitting:
             made.append(features.tabulate(table.sample, table.values | logits))
         return made
 
-    def write(self, cross: str | None, fusion: WeightedSum, tables: Sequence[Table]) -> None:
+    def write(
+        self, cross: str | None, fusion: WeightedSum, tables: Sequence[Table], pull: float
+    ) -> None:
         """Write a profile."""
         counts = {table.sample.name: len(table.sample.queries) for table in tables}
         profile: dict[str, Any] = {
@@ -102,7 +105,7 @@ class Fitting:
                 key: round(value, 4) for key, value in asdict(fusion.calibration).items()
             },
             "bank": Path(file_name(self.bi.name, None)).with_suffix(".npz").name,
-            "fitted": {"queries": counts, "pull": self.options.pull},
+            "fitted": {"queries": counts, "pull": pull},
         }
         path = self.options.output / file_name(self.bi.name, cross)
         path.write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
@@ -118,18 +121,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rungs = [*ladder.LADDER, *ladder.OTHERS, *ladder.PLACEBOS]
     report.show(say, "Without a cross-encoder", training, reported, rungs, options.pull)
     alone = fit(training, options.alone, options.pull)
-    run.write(None, alone, training)
+    run.write(None, alone, training, options.pull)
     calibrated(say, alone, training, reported)
     if options.model_cross:
         unseen = [table.unseen(options.cross_queries) for table in training]
         unseen = run.with_cross([table for table in unseen if table.sample.queries])
-        together = fit(unseen, options.together, options.pull)
-        run.write(run.models.cross(options.model_cross).name, together, unseen)
+        together = fit(unseen, options.together, options.cross_pull)
+        run.write(run.models.cross(options.model_cross).name, together, unseen, options.cross_pull)
         reported = run.with_cross(
             [t.only(spaced(list(t.sample.queries), options.cross_report)) for t in reported]
         )
         rungs = [*ladder.LADDER[:2], *ladder.WITH_CROSS]
-        report.show(say, "With the cross-encoder", unseen, reported, rungs, options.pull)
+        report.show(say, "With the cross-encoder", unseen, reported, rungs, options.cross_pull)
         calibrated(say, together, unseen, reported)
         report.reliability(
             say, "The cross-encoder", lambda t: t.values["cross_encoder"], unseen, reported
@@ -180,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--report-queries", type=int, default=50, help="of each reported one")
     parser.add_argument("--report", type=Path, help="Markdown file for the tables")
     parser.add_argument("--pull", type=float, default=1.0, help="towards equal weights")
+    parser.add_argument("--cross-pull", type=float, default=0.03, help="the same with its logits")
     parser.add_argument("--alone", nargs="+", default=ALONE, help="terms without cross-encoder")
     parser.add_argument("--together", nargs="+", default=TOGETHER, help="terms with one")
     return parser
