@@ -23,9 +23,10 @@ class Own:
         self._role = wanted["role"]
         models = {NAME: wanted["folder"]} if wanted.get("folder") else {}
         cross = models if self._role != "bi-encoder" else {}
+        options = {"cache_mb": 0, **wanted.get("options", {})}
         self.engine = Reranker(
             Settings(
-                **{"cache_mb": 0, **wanted.get("options", {})},
+                **{name: options[name] for name in options if name in Settings.model_fields},
                 offline=True,
                 device=wanted["device"],
                 dtype=wanted["dtype"],
@@ -52,8 +53,11 @@ class Own:
         model = models.cross(name) if role == "cross-encoder" else models.bi(name)
         found = {name: getattr(models.hardware, name) for name in ("device", "dtype", "threads")}
         found["token_budget"] = model.runner.token_budget
-        found["attention"] = getattr(model, "attention", None)
-        found["backend"] = getattr(model, "backend", "torch")
+        ways = getattr(model, "ways", None)
+        found["attention"] = getattr(ways, "attention", None)
+        found["backend"] = getattr(ways, "backend", "torch")
+        if "int8" in found["backend"]:
+            found["dtype"] = "int8"
         return found
 
     def __call__(self, *texts: Any, **arguments: Any) -> Sequence[float]:

@@ -21,6 +21,7 @@ from reranker_bench.speed.options import (
     DEFAULT_WORKLOADS,
     OptionError,
     Options,
+    backend_of,
     environments_of,
     levels_of,
     workloads_of,
@@ -64,6 +65,9 @@ def speed(
         typer.Option(help="PEER=FOLDER of the virtual environment it is installed in; repeat."),
     ] = None,
     device: Annotated[str, typer.Option(help="Where models run: cpu, cuda.")] = "cpu",
+    backend: Annotated[
+        str, typer.Option(help="What ours runs on in w4 to w6: torch, openvino, auto.")
+    ] = "torch",
     cache: Annotated[Path, typer.Option(help="Folder where checkpoints are kept.")] = CACHE,
     profile: Annotated[
         bool, typer.Option("--profile", help="Say where the time goes instead.")
@@ -84,6 +88,7 @@ def speed(
             seconds=seconds,
             clients=levels_of(clients),
             device=device,
+            backend=backend_of(backend),
             environments=environments_of(environment or ()),
             cache=cache,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,9 @@ from reranker_bench.speed.results import Found, Row
 Role = Literal["cross-encoder", "bi-encoder"]
 NAIVE = "sentence-transformers float32"
 """The rival of the headline: the library as its users call it."""
+
+WITH_OPENVINO = "reranker[openvino]"
+"""The extra installed and the choice left to the engine."""
 
 BI_WINDOW = 256  # that all-MiniLM-L6-v2 says of itself
 
@@ -125,25 +129,33 @@ def sides_of(options: Options, folder: Path, role: Role, max_tokens: int) -> lis
         if role in peer.roles:
             start = _start(peer, options)
             sides += [Side(peer.name, dtype, start, load) for dtype in peer.dtypes]
-    own = _start(OWN, options)
+    return sides + own_sides(options, load)
+
+
+def own_sides(options: Options, load: Mapping[str, Any]) -> list[Side]:
+    """Return us as the base install runs, in float32 where that differs, and with OpenVINO."""
+    start = _start(OWN, options)
     auto = "auto" if _own_dtype(options) != "float32" else "float32"
-    return [
-        *sides,
-        *(Side(OWN.name, dtype, own, load) for dtype in dict.fromkeys((auto, "float32"))),
-    ]
+    torch = {**load, "options": {"backend": "torch"}}
+    sides = [Side(OWN.name, dtype, start, torch) for dtype in dict.fromkeys((auto, "float32"))]
+    if options.device == "cpu" and importlib.util.find_spec("openvino") is not None:
+        sides.append(Side(WITH_OPENVINO, "auto", start, {**load, "options": {"backend": "auto"}}))
+    return sides
 
 
 def duels(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """Return who is held against whom.
 
-    Our first row, which is what a user gets, against every rival; our float32 row against the
-    rivals in float32, where the first is in another format.
+    Our first row, which is what the base install gives, and the one with OpenVINO against every
+    rival; our float32 row against the rivals in float32.
     """
-    own = [row for row in rows if row.name == OWN.name]
-    rivals = [row for row in rows if row.name != OWN.name]
-    pairs = [(own[0].label, rival.label) for rival in rivals] if own else []
-    return pairs + [
-        (row.label, rival.label) for row in own[1:] for rival in rivals if rival.dtype == row.dtype
+    ours = [row for row in rows if row.name.startswith(OWN.name)]
+    rivals = [row for row in rows if not row.name.startswith(OWN.name)]
+    return [
+        (row.label, rival.label)
+        for number, row in enumerate(ours)
+        for rival in rivals
+        if number == 0 or row.name != OWN.name or rival.dtype == row.dtype
     ]
 
 

@@ -136,5 +136,5 @@ def load(
         device=options.device,
         threads=options.threads,
         max_tokens=512,
-        options={"cache_mb": cache_mb},
+        options={"cache_mb": cache_mb, "backend": options.backend},
     )

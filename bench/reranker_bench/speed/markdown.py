@@ -62,7 +62,7 @@ def _headline(each: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) ->
     own, other = rows[each["row"]], rows[each["against"]]
     if "client" in each["row"]:
         return _LEVEL in each["row"]
-    if not other["versions"] or own["name"] != "reranker":
+    if not other["versions"] or not own["name"].startswith("reranker"):
         return True
     return bool(each["against"] == NAIVE or own["dtype"] == other["dtype"])
 

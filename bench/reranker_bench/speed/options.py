@@ -12,6 +12,7 @@ WORKLOADS = ("w1", "w2", "w3", "w3m3", "w4", "w5", "w6")
 DEFAULT_WORKLOADS = ("w1", "w2", "w3", "w4", "w5")
 """Those that take minutes; `w3m3` loads 2 GB a side and `w6` ranks 10,000 documents."""
 
+BACKENDS = ("torch", "openvino", "auto")
 CACHE = Path(".cache/speed")
 DATA = Path("../shared/data")
 
@@ -35,6 +36,7 @@ class Options:
         seconds: how long clients load a server in one repeat.
         clients: how many closed-loop clients, one level after the other.
         device: where models run.
+        backend: that ours runs on in w4 to w6; the others measure each that is installed.
         environments: folder of a peer's environment, by the peer's name.
         cache: folder for checkpoints that are made once.
     """
@@ -49,6 +51,7 @@ class Options:
     seconds: float = 3.0
     clients: Sequence[int] = (1, 8, 32, 128)
     device: str = "cpu"
+    backend: str = "torch"
     environments: Mapping[str, Path] = field(default_factory=dict)
     cache: Path = CACHE
 
@@ -102,3 +105,14 @@ def levels_of(text: str) -> tuple[int, ...]:
     if not parts or not all(part.isdecimal() and int(part) for part in parts):
         raise OptionError(f"--clients {text}: write whole numbers with commas, like 1,8,32")
     return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def backend_of(text: str) -> str:
+    """Return the backend, if there is such a one.
+
+    Raises:
+        OptionError: there is not.
+    """
+    if text not in BACKENDS:
+        raise OptionError(f"--backend {text}: write one of {', '.join(BACKENDS)}")
+    return text

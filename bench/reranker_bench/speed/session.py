@@ -64,7 +64,8 @@ def run_profile(
     profile_file.read(path)
     source = texts.collection(options.data)
     pools = texts.pools(source, options.queries or 1, options.documents or 100)
-    settings = Settings(offline=True, cache_mb=0, device=options.device, threads=options.threads)
+    chosen = {"backend": options.backend, "device": options.device, "threads": options.threads}
+    settings = Settings.model_validate({"offline": True, "cache_mb": 0, **chosen})
     with Reranker(settings) as reranker:
         methods = profile.profile(reranker, pools, options.repeats, observe)
         found = {

@@ -12,6 +12,7 @@ from reranker_bench.cli import register
 from reranker_bench.peers import catalogue
 from reranker_bench.peers.catalogue import Peer
 from reranker_bench.speed import encoders
+from reranker_bench.speed.results import Row
 
 from .conftest import FAKE
 
@@ -64,6 +65,7 @@ def test_a_workload_from_end_to_end(run, tmp_path) -> None:
         (("--workloads", "w7"), "unknown workload 'w7'"),
         (("--peers", "tei"), "unknown peer 'tei'"),
         (("--clients", "many"), "write whole numbers"),
+        (("--backend", "cuda"), "write one of torch, openvino, auto"),
         (("--environment", "x"), "write PEER=FOLDER"),
     ],
 )
@@ -88,3 +90,19 @@ def test_a_side_that_disagrees_exits_one(run, tmp_path, monkeypatch) -> None:
     done = run(*arguments, "--output", str(tmp_path / "out"))
     assert done.exit_code == 1
     assert "disagrees, scores differ by 0.3, allowed is" in done.output
+
+
+def test_ours_is_held_against_its_equals() -> None:
+    rows = [
+        Row("sentence-transformers", "float32"),
+        Row("sentence-transformers", "bfloat16"),
+        Row("reranker", "bfloat16"),
+        Row("reranker", "float32"),
+        Row(encoders.WITH_OPENVINO, "int8"),
+    ]
+    theirs = ("sentence-transformers float32", "sentence-transformers bfloat16")
+    assert encoders.duels(rows) == [
+        *(("reranker bfloat16", rival) for rival in theirs),
+        ("reranker float32", theirs[0]),
+        *(("reranker[openvino] int8", rival) for rival in theirs),
+    ]
