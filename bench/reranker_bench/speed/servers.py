@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reranker.settings import Settings
 from reranker_bench.peers.catalogue import PEERS, interpreter
 from reranker_bench.peers.process import environment
 from reranker_bench.peers.worker import peak_mb
@@ -54,9 +53,13 @@ def own(folder: Path, cross: Path, options: Options, dtype: str, cache_mb: int) 
         cache_mb: memory for results.
     """
     config = folder / "reranker.toml"
-    engine = {"offline": True, "device": options.device, "dtype": dtype, "cache_mb": cache_mb}
-    if "backend" in Settings.model_fields:
-        engine["backend"] = "torch" if dtype == "float32" else options.backend
+    engine = {
+        "offline": True,
+        "device": options.device,
+        "dtype": dtype,
+        "cache_mb": cache_mb,
+        "backend": "torch" if dtype == "float32" else options.backend,
+    }
     lines = [f"{name} = {json.dumps(value)}" for name, value in engine.items()]
     config.write_text(
         "\n".join(
