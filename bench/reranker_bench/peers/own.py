@@ -26,7 +26,7 @@ class Own:
         options = {"cache_mb": 0, **wanted.get("options", {})}
         self.engine = Reranker(
             Settings(
-                **{name: options[name] for name in options if name in Settings.model_fields},
+                **options,
                 offline=True,
                 device=wanted["device"],
                 dtype=wanted["dtype"],
