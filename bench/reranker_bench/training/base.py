@@ -58,15 +58,21 @@ def cross_encoder_config() -> BertConfig:
     return config
 
 
-def new_cross_encoder(seed: int) -> JoinedBert:
-    """Return a cross-encoder over the base's weights, with a fresh head; the lower half frozen."""
+def new_cross_encoder(seed: int, start: Path | None = None) -> JoinedBert:
+    """Return a cross-encoder over the base's weights, the lower half frozen.
+
+    Args:
+        seed: Seed of a fresh head.
+        start: Folder of an ``overlay.safetensors`` to go on from; a fresh head without.
+    """
     torch.manual_seed(seed)
     config = cross_encoder_config()
-    fresh = JoinedBert(config).state_dict()
-    model = JoinedBert.over(
-        config, base_weights(), {k: v for k, v in fresh.items() if not k.startswith("bert.")}
-    )
-    return freeze(model)
+    if start is None:
+        fresh = JoinedBert(config).state_dict()
+        trained = {k: v for k, v in fresh.items() if not k.startswith("bert.")}
+    else:
+        trained = load_file(start / "overlay.safetensors")
+    return freeze(JoinedBert.over(config, base_weights(), trained))
 
 
 def freeze(model: JoinedBert) -> JoinedBert:

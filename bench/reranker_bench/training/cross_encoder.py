@@ -5,14 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from reranker_bench.training.base import new_cross_encoder
 from reranker_bench.training.lists import ListSource
-from reranker_bench.training.loop import Budget, Plan, train
-from reranker_bench.training.passages import TokenTable, inverse_document_frequency
-from reranker_bench.training.prepare import Material, prepare
+from reranker_bench.training.loop import RATE, Budget, Plan, train
+from reranker_bench.training.passages import inverse_document_frequency, joined
+from reranker_bench.training.prepare import prepare
 from reranker_bench.training.state import new_state
 
 DEFAULT_MINUTES = 60.0
@@ -31,12 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"{checkpoint} exists: pass --resume, or another --output")
         return 2
     materials = prepare(options.data, options.output / "prepared", options.seed, _report)
-    model = new_cross_encoder(options.seed)
-    plan = Plan(Budget(options.minutes, options.steps))
+    model = new_cross_encoder(options.seed, options.start)
+    plan = Plan(Budget(options.minutes, options.steps), options.rate)
     state = new_state(model, plan.rate)
     if checkpoint.exists():
         state.restore(checkpoint)
-    idf = inverse_document_frequency(_joined(materials), model.config.vocab_size)
+    texts = joined([m.passages for m in materials])
+    idf = inverse_document_frequency(texts, model.config.vocab_size)
     source = ListSource(materials, idf, options.seed)
     train(state, source, materials, plan, options.output, _report)
     return 0
@@ -51,16 +51,6 @@ def _complain(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _joined(materials: Sequence[Material]) -> TokenTable:
-    tables = [m.passages for m in materials]
-    lengths = np.concatenate([np.diff(t.offsets) for t in tables])
-    return TokenTable(
-        np.concatenate([[0], np.cumsum(lengths)]),
-        np.concatenate([t.tokens for t in tables]),
-        np.concatenate([t.sentence for t in tables]),
-    )
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train the embedded cross-encoder on a CPU.")
     parser.add_argument("--data", type=Path, required=True, help="folder of the collections")
@@ -71,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="step budget; repeatable where minutes are not")
     parser.add_argument("--seed", type=int, default=13, help="seed of every choice")
     parser.add_argument("--threads", type=int, help="threads of the tensor library")
+    parser.add_argument(
+        "--rate", type=float, default=RATE, help="highest learning rate of the layers"
+    )
+    parser.add_argument("--start", type=Path, help="folder of an overlay to go on from")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     return parser
 

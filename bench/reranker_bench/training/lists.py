@@ -14,7 +14,7 @@ from reranker_bench.training.queries import Query
 from reranker_bench.training.teacher import Floats
 
 NEGATIVES = 7
-WINDOWS = ((56, 0.5), (96, 0.3), (176, 0.2))
+WINDOWS = ((56, 0.3), (112, 0.4), (176, 0.3))
 """Where documents are cut, in tokens, and how often: short ones teach more pairs a second."""
 
 COSINE = (0.38, 0.21)
@@ -29,19 +29,31 @@ class Example:
     Attributes:
         document: (m,) token ids after removal and cutting.
         soft: The teacher's score, standardised.
+        vectors: (m, width) the frozen bi-encoder's token vectors.
     """
 
     document: Ints
     soft: float
+    vectors: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingList:
-    """A query's tokens and its documents, the relevant one first."""
+    """A query and its documents, the relevant one first.
+
+    Attributes:
+        kind: What sort of query it is.
+        query: (n,) token ids.
+        examples: Its documents.
+        vectors: (n, width) the frozen bi-encoder's vectors of the query's tokens.
+        weights: (n,) their idf.
+    """
 
     kind: str
     query: Ints
     examples: tuple[Example, ...]
+    vectors: Floats
+    weights: Floats
 
 
 class ListSource:
@@ -68,15 +80,11 @@ class ListSource:
         random = np.random.default_rng([self._seed, query])
         made = material.queries[query]
         held = [p for p in made.positives if p in material.held_out]
-        known = {*made.positives}
+        known = {*made.positives, *made.unsure}
         order = [c for c in (*made.judged, *material.candidates[query]) if c not in known]
-        return TrainingList(
-            made.kind,
-            material.query_tokens.tokens[material.query_tokens.span(query)],
-            tuple(
-                self.example(material, query, p, 128, False)
-                for p in [held[int(random.integers(len(held)))], *order[: documents - 1]]
-            ),
+        chosen = [held[int(random.integers(len(held)))], *order[: documents - 1]]
+        return self._list(
+            material, query, [self.example(material, query, p, 128, False) for p in chosen]
         )
 
     def _build(
@@ -96,8 +104,14 @@ class ListSource:
         # Too few certain negatives: take the least similar of the doubtful ones.
         spare.sort(key=lambda e: e.soft)
         kept += spare[: NEGATIVES + 1 - len(kept)]
-        span = material.query_tokens.span(query)
-        return TrainingList(made.kind, material.query_tokens.tokens[span], tuple(kept))
+        return self._list(material, query, kept)
+
+    def _list(self, material: Material, query: int, examples: Sequence[Example]) -> TrainingList:
+        own = material.query_tokens.span(query)
+        tokens = material.query_tokens.tokens[own]
+        vectors = material.query_vectors[own].astype(np.float32)
+        kind = material.queries[query].kind
+        return TrainingList(kind, tokens, tuple(examples), vectors, self._idf[tokens])
 
     def example(
         self, material: Material, query: int, passage: int, window: int, best: bool
@@ -118,8 +132,7 @@ class ListSource:
         scored = teacher.score(vectors, document[chosen], weights)
         soft = 0.5 * (scored.cosine - COSINE[0]) / COSINE[1]
         soft += 0.5 * (scored.attention - ATTENTION[0]) / ATTENTION[1]
-        tokens = material.passages.tokens[keep][chosen]
-        return Example(tokens, soft)
+        return Example(material.passages.tokens[keep][chosen], soft, document[chosen])
 
 
 def _kept_tokens(material: Material, query: Query, passage: int) -> NDArray[np.int64]:
@@ -141,7 +154,7 @@ def _best_start(match: Floats, marks: Ints, window: int) -> int:
 
 def _negatives(material: Material, query: int, random: Generator) -> list[int]:
     made = material.queries[query]
-    shut = material.held_out.union(made.positives)
+    shut = material.held_out.union(made.positives, made.unsure)
     judged = [int(j) for j in random.permutation(made.judged) if int(j) not in shut][:4]
     hard = [c for c in material.candidates[query] if c not in shut]
     top, rest = random.permutation(hard[:6])[:4], random.permutation(hard[6:])[:4]
@@ -162,7 +175,7 @@ def _schedule(materials: Sequence[Material], seed: int) -> NDArray[np.int32]:
             usable = [
                 q
                 for q, made in enumerate(material.queries)
-                if made.kind == kind and not material.is_dev(q)
+                if made.kind == kind and made.positives and not material.is_dev(q)
             ]
             wanted = plans[material.name].queries_of(kind, recipe.LISTS)
             passes = -(-wanted // max(1, len(usable)))

@@ -38,6 +38,9 @@ class Budget:
         return min(1.0, max(parts))
 
 
+RATE = 2e-4
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The loop's settings.
@@ -53,7 +56,7 @@ class Plan:
     """
 
     budget: Budget
-    rate: float = 2e-4
+    rate: float = RATE
     warmup: int = 100
     lists: int = 4
     chunks: int = 4
@@ -74,6 +77,7 @@ def train(
     saved = measured = state.seconds
     if state.step == 0:
         _log(folder, report, {"step": 0, "teacher": teacher_gains(held)})
+        _measure(state, held, folder, report)
     while (progress := plan.budget.progress(state)) < 1.0:
         began = time.monotonic()
         parts, batch = train_step(state, source, plan, progress)

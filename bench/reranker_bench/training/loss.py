@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-SOFT_SHARE = {"question": 0.3, "topic": 0.5, "sentence": 0.6, "keywords": 0.6, "long": 0.6}
+SOFT_SHARE = {
+    "question": 0.3,
+    "related": 0.4,
+    "topic": 0.5,
+    "sentence": 0.7,
+    "keywords": 0.6,
+    "long": 0.7,
+}
 TEMPERATURE = 0.4
 POINTWISE = 0.1
 

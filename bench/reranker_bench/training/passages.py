@@ -68,6 +68,16 @@ def tokenize(
     return TokenTable(offsets, flat, np.concatenate(marks))
 
 
+def joined(tables: Sequence[TokenTable]) -> TokenTable:
+    """Return the texts of several tables as one."""
+    lengths = np.concatenate([np.diff(t.offsets) for t in tables])
+    return TokenTable(
+        np.concatenate([[0], np.cumsum(lengths)]),
+        np.concatenate([t.tokens for t in tables]),
+        np.concatenate([t.sentence for t in tables]),
+    )
+
+
 def inverse_document_frequency(table: TokenTable, vocabulary: int) -> NDArray[np.float32]:
     """Return log(1 + (n - df + 0.5) / (df + 0.5)) per vocabulary id, (vocabulary,).
 

@@ -20,6 +20,7 @@ from reranker_bench.training import negatives, queries, recipe
 from reranker_bench.training.base import base_encoder, base_tokenizer
 from reranker_bench.training.passages import TokenTable, tokenize
 from reranker_bench.training.queries import Query
+from reranker_bench.training.related import found_among, related_queries
 from reranker_bench.training.teacher import Floats, write_vectors
 
 Report = Callable[[str], None]
@@ -71,8 +72,8 @@ def read(folder: Path) -> Material:
     """Read one collection's prepared material."""
     rows = json.loads((folder / "queries.json").read_text(encoding="utf-8"))
     made = tuple(
-        Query(r["kind"], r["text"], tuple(r["positives"]), tuple(r["judged"]), tuple(r["removed"]))
-        for r in rows["queries"]
+        Query(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+        for row in rows["queries"]
     )
     return Material(
         name=folder.name,
@@ -99,6 +100,9 @@ def _build(
     texts = [source.corpus[i] for i in ids]
     made = _own_queries(source, ids, plan, random)
     heads = _heads(made)
+    chosen = _chosen(ids)
+    if "related" in plan.shares:
+        made += related_queries(texts, made, chosen, random)
     made += _made_queries(texts, heads, plan, random)
     report(f"{plan.name}: {len(texts)} passages, {len(made)} queries")
     tokenizer, bert = base_tokenizer(), base_encoder()
@@ -119,11 +123,12 @@ def _build(
         negatives.bm25_candidates(texts, [q.text for q in made], recipe.CANDIDATES),
         negatives.cosine_candidates(pooled[0], pooled[1], recipe.CANDIDATES),
     )
+    made = [found_among(q, row) for q, row in zip(made, found, strict=True)]
     candidates = [
-        [i for i in row if i not in q.positives][: recipe.CANDIDATES]
+        [i for i in row if i not in q.positives and i not in q.unsure][: recipe.CANDIDATES]
         for row, q in zip(found, made, strict=True)
     ]
-    held = sorted(_held_out(ids, made))
+    held = sorted(_held_out(chosen, made))
     payload = {"queries": [asdict(q) for q in made], "candidates": candidates, "held_out": held}
     (folder / "queries.json").write_text(json.dumps(payload), encoding="utf-8")
 
@@ -190,8 +195,12 @@ def _made_queries(
     return made
 
 
-def _held_out(ids: Sequence[str], made: Sequence[Query]) -> set[int]:
-    """Choose passages by a hash of their id, and with them the judged pools they appear in."""
-    chosen = {n for n, i in enumerate(ids) if zlib.crc32(i.encode()) % 100 < recipe.DEV_PERCENT}
+def _chosen(ids: Sequence[str]) -> set[int]:
+    """Choose the passages to hold out by a hash of their id."""
+    return {n for n, i in enumerate(ids) if zlib.crc32(i.encode()) % 100 < recipe.DEV_PERCENT}
+
+
+def _held_out(chosen: set[int], made: Sequence[Query]) -> set[int]:
+    """Return the chosen passages and with them the judged pools that they appear in."""
     pools = (q for q in made if q.judged and chosen.intersection(q.positives))
     return chosen.union(*({*q.positives, *q.judged} for q in pools))

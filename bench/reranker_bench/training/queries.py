@@ -14,7 +14,7 @@ from random import Random
 
 from reranker_bench.training.passages import sentences
 
-_WORD = re.compile(r"[A-Za-z][A-Za-z\-]{2,}")
+WORD = re.compile(r"[A-Za-z][A-Za-z\-]{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Query:
         positives: Indices of its relevant passages.
         judged: Indices of passages judged not relevant; empty where the collection has none.
         removed: Sentences of the positive that became the query.
+        unsure: Indices of passages that may or may not be relevant, never used as negatives.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Query:
     positives: tuple[int, ...]
     judged: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
+    unsure: tuple[int, ...] = ()
 
 
 def sentence_query(index: int, passage: str, random: Random) -> Query | None:
@@ -78,7 +80,7 @@ def keyword_query(index: int, passage: str, idf: dict[str, float], random: Rando
 
     Words are drawn in proportion to (term frequency) * idf squared, then put in a random order.
     """
-    counts = Counter(w.lower() for w in _WORD.findall(passage))
+    counts = Counter(w.lower() for w in WORD.findall(passage))
     weights = {w: min(c, 3) * idf.get(w, 0.0) ** 2 for w, c in counts.items()}
     # The exponential race draws without replacement in proportion to the weights.
     race = {w: random.expovariate(1.0) / x for w, x in weights.items() if x > 0}
@@ -96,5 +98,5 @@ def word_idf(passages: Sequence[str]) -> dict[str, float]:
     Words of one passage alone are left out: most are names or misspellings that make the passage
     trivial to find.
     """
-    df = Counter(w for p in passages for w in {w.lower() for w in _WORD.findall(p)})
+    df = Counter(w for p in passages for w in {w.lower() for w in WORD.findall(p)})
     return {w: math.log(len(passages) / c) for w, c in df.items() if c >= 2}

@@ -27,13 +27,13 @@ class Collection:
 
 
 COLLECTIONS = (
-    Collection("selqa-dev", "question", 9000, 64, {"question": 17, "keywords": 4}),
+    Collection("selqa-dev", "question", 9000, 64, {"question": 15, "keywords": 3}),
     Collection(
         "covidqa",
         "question",
         2500,
         128,
-        {"question": 10, "sentence": 3, "keywords": 2, "long": 3},
+        {"question": 10, "sentence": 4, "keywords": 2, "long": 4},
     ),
     Collection("policyqa-dev", "question", 600, 128, {"question": 4}),
     Collection(
@@ -48,9 +48,9 @@ COLLECTIONS = (
         "topic",
         2600,
         176,
-        {"topic": 18, "sentence": 5, "keywords": 3, "long": 8},
+        {"topic": 11, "related": 14, "sentence": 4, "keywords": 2, "long": 6},
     ),
-    Collection("tldr", "topic", 2200, 80, {"topic": 7}),
+    Collection("tldr", "topic", 2200, 80, {"topic": 4}),
 )
 LISTS = 18_000
 """Lists of one run at the reference budget; bounds how many queries are prepared."""
