@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 TRAINING = ("selqa-dev", "policyqa-dev", "covidqa", "medquad", "keyphrase", "tldr")
 REPORTED = ("cranfield", "cisi", "wikiqa-test")
 ALONE = ("cosine", "attention", "subspace")
-TOGETHER = ("cosine", "attention", "subspace", "cross_encoder")
+TOGETHER = ("cosine", "attention", "cross_encoder")
 INTRODUCTION = """# What each term of `best` earns
 
 Written by `python -m reranker_bench.fit_best`; do not edit. The training collections are each

@@ -8,13 +8,14 @@ A profile is a JSON file with a token bank (.npz) beside it:
       "features": {"cosine": {"mean": 0.4, "deviation": 0.2, "weight": 1.0}, ...},
       "calibration": {"slope": 1.5, "intercept": -2.0},
       "bank": "all-minilm-l6-v2.npz",
-      "fitted": {"what it was fitted on": "..."}
+      "fitted": {"what it was fitted on": "..."},
+      "source": "where the numbers come from, if they were not fitted"
     }
 
 `mean` and `deviation` standardise a feature, in its own unit; they were measured offline.
-The profiles shipped here lie in `profiles/`. A pair without one gets `default.json` or
-`default+cross-encoder.json`, whose round numbers only assume that both models are of the
-usual kind: cosines of a contrastively trained encoder, logits of a cross-encoder.
+The profiles shipped here lie in `profiles/`. A bi-encoder without one gets `default.json`,
+whose round numbers only assume cosines of a contrastively trained encoder. A pair without one
+gets the bi-encoder's terms and, for half the weight, the logit of `default+cross-encoder.json`.
 """
 
 from __future__ import annotations
@@ -96,8 +97,6 @@ def file_name(bi_encoder: str, cross_encoder: str | None) -> str:
 def profile_for(bi_encoder: str, cross_encoder: str | None, own: str | None = None) -> Profile:
     """Return the profile of a pair: the user's own, the shipped one, or the default.
 
-    A default profile takes the bi-encoder's own bank where there is one.
-
     Args:
         bi_encoder: the id of the weights, as `BiEncoder.name` has it.
         cross_encoder: the same of the cross-encoder, or None where none is used.
@@ -116,8 +115,19 @@ def profile_for(bi_encoder: str, cross_encoder: str | None, own: str | None = No
         return exact
     if cross_encoder is None:
         return load(FOLDER / "default.json")
-    default = load(FOLDER / "default+cross-encoder.json")
-    return replace(default, bank=profile_for(bi_encoder, None).bank)
+    return _with_cross(profile_for(bi_encoder, None))
+
+
+def _with_cross(alone: Profile) -> Profile:
+    """Return a bi-encoder's profile with a cross-encoder that nothing is known of beside it."""
+    judge = load(FOLDER / "default+cross-encoder.json")
+    rest = 1 - sum(term.weight for term in judge.fusion.terms.values())
+    terms = {
+        name: replace(term, weight=term.weight * rest) for name, term in alone.fusion.terms.items()
+    }
+    return replace(
+        judge, fusion=replace(judge.fusion, terms=terms | dict(judge.fusion.terms)), bank=alone.bank
+    )
 
 
 def _shipped(bi_encoder: str, cross_encoder: str | None) -> Profile | None:

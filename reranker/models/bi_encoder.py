@@ -14,6 +14,7 @@ from reranker.models.network import FIXED_POINT, BiNetwork, Framed, Heads, Outpu
 from reranker.models.roles import Encoded, TokenVectors
 from reranker.models.runner import Runner
 from reranker.models.samples import batches, passages
+from reranker.models.shadow import in_shadow
 from reranker.models.shared import Shared, Store, fingerprint
 from reranker.models.tokenize import TextTokenizer, Tokens
 from reranker.models.ways import Ways
@@ -147,17 +148,21 @@ class SentenceBiEncoder:
     ) -> list[KnownText]:
         """Tokenise texts and run them through the network."""
         prompt = self.prompts[kind]
-        cuts = self.tokenizer([prompt + text for text in texts], limit)
-        contents = [self._content(cut, len(prompt)) if tokens else [] for cut in cuts]
-        items = [
-            self._framed(cut, kind, content if tokens else None)
-            for cut, content in zip(cuts, contents, strict=True)
-        ]
-        outputs = self.runner(items, call)
-        return [
-            _known(output, cut, content, len(prompt))
-            for output, cut, content in zip(outputs, cuts, contents, strict=True)
-        ]
+
+        def run(cuts: list[Tokens]) -> list[KnownText]:
+            contents = [self._content(cut, len(prompt)) if tokens else [] for cut in cuts]
+            items = [
+                self._framed(cut, kind, content if tokens else None)
+                for cut, content in zip(cuts, contents, strict=True)
+            ]
+            outputs = self.runner(items, call)
+            return [
+                _known(output, cut, content, len(prompt))
+                for output, cut, content in zip(outputs, cuts, contents, strict=True)
+            ]
+
+        prompted = [prompt + text for text in texts]
+        return in_shadow(prompted, lambda part: self.tokenizer(part, limit), run)
 
     def _framed(self, cut: Tokens, kind: str, content: list[int] | None) -> Framed:
         """Put the special tokens around a text; `content` is where its wanted tokens stand."""

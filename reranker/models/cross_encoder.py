@@ -20,8 +20,9 @@ from reranker.models.known import KnownPair
 from reranker.models.roles import Scored
 from reranker.models.runner import Runner
 from reranker.models.samples import QUESTIONS, batches, passages
+from reranker.models.shadow import in_shadow
 from reranker.models.shared import Shared, Store, fingerprint
-from reranker.models.tokenize import TextTokenizer, pair_shares
+from reranker.models.tokenize import TextTokenizer, Tokens, pair_shares
 from reranker.models.ways import Ways
 from reranker.types import Call
 
@@ -147,13 +148,16 @@ class PairCrossEncoder:
         self, query_ids: list[int], documents: list[str], limit: int, call: Call
     ) -> list[KnownPair]:
         """Tokenise documents and run the pairs through the network."""
-        cuts = self.tokenizer(documents, limit)
-        pairs = [_Pair(*self.tokenizer.pair.around(query_ids, cut.ids)) for cut in cuts]
-        logits = self.runner(pairs, call)
-        return [
-            KnownPair(logit, len(cut.ids), cut.truncated)
-            for logit, cut in zip(logits, cuts, strict=True)
-        ]
+
+        def run(cuts: list[Tokens]) -> list[KnownPair]:
+            pairs = [_Pair(*self.tokenizer.pair.around(query_ids, cut.ids)) for cut in cuts]
+            logits = self.runner(pairs, call)
+            return [
+                KnownPair(logit, len(cut.ids), cut.truncated)
+                for logit, cut in zip(logits, cuts, strict=True)
+            ]
+
+        return in_shadow(documents, lambda texts: self.tokenizer(texts, limit), run)
 
     @torch.inference_mode()
     def _forward(self, pairs: list[_Pair]) -> list[float]:

@@ -132,13 +132,18 @@ def sides_of(options: Options, folder: Path, role: Role, max_tokens: int) -> lis
     return sides + own_sides(options, load)
 
 
+def has_openvino(options: Options) -> bool:
+    """Whether the `openvino` extra can be measured here."""
+    return options.device == "cpu" and importlib.util.find_spec("openvino") is not None
+
+
 def own_sides(options: Options, load: Mapping[str, Any]) -> list[Side]:
     """Return us as the base install runs, in float32 where that differs, and with OpenVINO."""
     start = _start(OWN, options)
     auto = "auto" if _own_dtype(options) != "float32" else "float32"
     torch = {**load, "options": {"backend": "torch"}}
     sides = [Side(OWN.name, dtype, start, torch) for dtype in dict.fromkeys((auto, "float32"))]
-    if options.device == "cpu" and importlib.util.find_spec("openvino") is not None:
+    if has_openvino(options):
         sides.append(Side(WITH_OPENVINO, "auto", start, {**load, "options": {"backend": "auto"}}))
     return sides
 

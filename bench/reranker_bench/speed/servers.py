@@ -42,7 +42,14 @@ class Server:
 
 
 @contextlib.contextmanager
-def own(folder: Path, cross: Path, options: Options, dtype: str, cache_mb: int) -> Iterator[Server]:
+def own(
+    folder: Path,
+    cross: Path,
+    options: Options,
+    dtype: str = "auto",
+    cache_mb: int = 0,
+    backend: str | None = None,
+) -> Iterator[Server]:
     """Run our server, with a checkpoint named "measured" beside the embedded models.
 
     Args:
@@ -51,6 +58,7 @@ def own(folder: Path, cross: Path, options: Options, dtype: str, cache_mb: int) 
         options: device and threads.
         dtype: number format.
         cache_mb: memory for results.
+        backend: that runs the models; the options' own if None.
     """
     config = folder / "reranker.toml"
     engine = {
@@ -58,7 +66,7 @@ def own(folder: Path, cross: Path, options: Options, dtype: str, cache_mb: int) 
         "device": options.device,
         "dtype": dtype,
         "cache_mb": cache_mb,
-        "backend": "torch" if dtype == "float32" else options.backend,
+        "backend": backend or options.backend,
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in engine.items()]
     config.write_text(

@@ -74,15 +74,20 @@ def _start(
 ) -> list[_Line]:
     small, pairs = traffic.small_fast(*material), traffic.pairs(*material)
     observe("starting our servers")
-    fresh = stack.enter_context(servers.own(_sub(folder, "a"), cross, options, "auto", 0))
-    keeping = stack.enter_context(servers.own(_sub(folder, "b"), cross, options, "auto", 1024))
-    exact = stack.enter_context(servers.own(_sub(folder, "c"), cross, options, "float32", 0))
+    fresh = stack.enter_context(servers.own(_sub(folder, "a"), cross, options))
+    keeping = stack.enter_context(servers.own(_sub(folder, "b"), cross, options, cache_mb=1024))
+    exact = servers.own(_sub(folder, "c"), cross, options, "float32", backend="torch")
     lines = [
         _Line(f"{OWN.name} {NEW}", "", small, fresh),
         _Line(f"{OWN.name} {SEEN}", "", small, keeping, traffic.all_of(material[1])),
         _Line(f"{OWN.name} {MIXED}", "", traffic.mixed(*material), fresh),
-        _Line(f"{OWN.name} {PAIRS}", "float32", pairs, exact),
+        _Line(f"{OWN.name} {PAIRS}", "float32", pairs, stack.enter_context(exact)),
     ]
+    if encoders.has_openvino(options):
+        observe("starting our server with OpenVINO")
+        other = servers.own(_sub(folder, "d"), cross, options, "float32", backend="openvino")
+        name = f"{encoders.WITH_OPENVINO} {PAIRS}"
+        lines.append(_Line(name, "float32", pairs, stack.enter_context(other)))
     if servers.INFINITY in options.peers:
         observe("starting infinity's server")
         line = _Line(f"{servers.INFINITY.name} {PAIRS}", "float32", pairs)
@@ -160,9 +165,10 @@ def _duels(lines: Sequence[_Line], levels: Sequence[int]) -> list[tuple[str, str
     ]
     first = {line.name: label for line, clients, label in named if clients == levels[0]}
     pairs = [(label, first[line.name]) for line, clients, label in named if clients != levels[0]]
-    mine = {c: label for line, c, label in named if line.name == f"{OWN.name} {PAIRS}"}
-    theirs = {c: label for line, c, label in named if line.name.startswith(servers.INFINITY.name)}
-    return [*pairs, *((mine[clients], theirs[clients]) for clients in theirs)]
+    rivals = [each for each in named if each[0].name.endswith(PAIRS)]
+    theirs = {c: label for line, c, label in rivals if line.name.startswith(servers.INFINITY.name)}
+    ours = [(c, label) for line, c, label in rivals if line.name.startswith(OWN.name)]
+    return [*pairs, *((label, theirs[clients]) for clients, label in ours if clients in theirs)]
 
 
 def _sub(folder: Path, name: str) -> Path:

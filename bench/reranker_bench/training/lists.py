@@ -29,31 +29,19 @@ class Example:
     Attributes:
         document: (m,) token ids after removal and cutting.
         soft: The teacher's score, standardised.
-        vectors: (m, width) the frozen bi-encoder's token vectors.
     """
 
     document: Ints
     soft: float
-    vectors: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingList:
-    """A query and its documents, the relevant one first.
-
-    Attributes:
-        kind: What sort of query it is.
-        query: (n,) token ids.
-        examples: Its documents.
-        vectors: (n, width) the frozen bi-encoder's vectors of the query's tokens.
-        weights: (n,) their idf.
-    """
+    """A query's tokens and its documents, the relevant one first."""
 
     kind: str
     query: Ints
     examples: tuple[Example, ...]
-    vectors: Floats
-    weights: Floats
 
 
 class ListSource:
@@ -108,10 +96,8 @@ class ListSource:
 
     def _list(self, material: Material, query: int, examples: Sequence[Example]) -> TrainingList:
         own = material.query_tokens.span(query)
-        tokens = material.query_tokens.tokens[own]
-        vectors = material.query_vectors[own].astype(np.float32)
         kind = material.queries[query].kind
-        return TrainingList(kind, tokens, tuple(examples), vectors, self._idf[tokens])
+        return TrainingList(kind, material.query_tokens.tokens[own], tuple(examples))
 
     def example(
         self, material: Material, query: int, passage: int, window: int, best: bool
@@ -132,7 +118,7 @@ class ListSource:
         scored = teacher.score(vectors, document[chosen], weights)
         soft = 0.5 * (scored.cosine - COSINE[0]) / COSINE[1]
         soft += 0.5 * (scored.attention - ATTENTION[0]) / ATTENTION[1]
-        return Example(material.passages.tokens[keep][chosen], soft, document[chosen])
+        return Example(material.passages.tokens[keep][chosen], soft)
 
 
 def _kept_tokens(material: Material, query: Query, passage: int) -> NDArray[np.int64]:

@@ -71,8 +71,9 @@ def prepare(data: Path, folder: Path, seed: int, report: Report) -> list[Materia
 def read(folder: Path) -> Material:
     """Read one collection's prepared material."""
     rows = json.loads((folder / "queries.json").read_text(encoding="utf-8"))
+    lists = ("positives", "judged", "removed", "unsure")
     made = tuple(
-        Query(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+        Query(row["kind"], row["text"], *(tuple(row[name]) for name in lists))
         for row in rows["queries"]
     )
     return Material(

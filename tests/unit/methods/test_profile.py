@@ -48,6 +48,24 @@ def test_a_known_bi_encoder_keeps_its_bank_beside_an_unknown_cross_encoder():
     assert profile.warnings == (UNCALIBRATED,)
 
 
+@pytest.mark.parametrize("bi", ["all-MiniLM-L6-v2", "bge-m3", "some/model"])
+def test_an_unknown_cross_encoder_shares_evenly_with_the_bi_encoders_own_terms(bi):
+    alone, pair = profile_for(bi, None).fusion.terms, profile_for(bi, "somebody/else").fusion.terms
+
+    assert set(pair) == {*alone, "cross_encoder"}
+    assert pair["cross_encoder"].weight == 0.5
+    for name, term in alone.items():
+        assert pair[name].weight == pytest.approx(term.weight / 2)
+        assert (pair[name].mean, pair[name].deviation) == (term.mean, term.deviation)
+
+
+def test_bge_m3_uses_its_three_heads_and_is_not_called_calibrated():
+    profile = profile_for("bge-m3", None)
+
+    assert set(profile.fusion.wanted) == {"cosine", "attention", "lexical"}
+    assert profile.warnings == (UNCALIBRATED,)
+
+
 def test_the_embedded_pair_is_calibrated():
     assert profile_for("all-MiniLM-L6-v2", None).warnings == ()
     assert profile_for("all-MiniLM-L6-v2", "minilm-l6-cross-encoder").warnings == ()

@@ -1,0 +1,46 @@
+"""Preparing the next part of a long call while the present one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Ready = TypeVar("Ready")
+Result = TypeVar("Result")
+
+PART = 256
+"""Texts of a part: enough of like length that sorting within a part leaves little padding."""
+
+
+def in_shadow(
+    items: Sequence[Item],
+    prepare: Callable[[Sequence[Item]], Ready],
+    run: Callable[[Ready], Sequence[Result]],
+    part: int = PART,
+) -> list[Result]:
+    """Return the results of all items in order, `run(prepare(...))` of a part at a time.
+
+    While a part runs, a thread prepares the one after it: a long call waits for the tokens of
+    its first part alone, and holds those of two parts at most.
+
+    Args:
+        items: what to work on.
+        prepare: needs the CPU for a moment, as tokenising does.
+        run: waits for the model; called on the caller's thread.
+        part: items of a part.
+    """
+    parts = [items[i : i + part] for i in range(0, len(items), part)]
+    if len(parts) < 2:
+        return list(run(prepare(items)))
+    done: list[Result] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as ahead:
+        coming = ahead.submit(copy_context().run, prepare, parts[0])
+        for following in [*parts[1:], None]:
+            ready = coming.result()
+            if following is not None:
+                coming = ahead.submit(copy_context().run, prepare, following)
+            done += run(ready)
+    return done

@@ -1,0 +1,62 @@
+import threading
+
+import pytest
+
+from reranker.models.shadow import in_shadow
+from reranker.timing import collect, timed
+
+
+def _double(items: list[int]) -> list[int]:
+    return [2 * each for each in items]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 7])
+def test_results_are_in_order_whatever_the_parts(count: int) -> None:
+    items = list(range(count))
+    assert in_shadow(items, list, _double, part=3) == _double(items)
+
+
+def test_the_next_part_is_prepared_while_one_runs() -> None:
+    prepared = {0: threading.Event(), 2: threading.Event()}
+
+    def prepare(items: list[int]) -> list[int]:
+        prepared[items[0]].set()
+        return items
+
+    def run(items: list[int]) -> list[int]:
+        assert prepared[2].wait(5)  # the second part, also while the first runs
+        return items
+
+    assert in_shadow([0, 1, 2, 3], prepare, run, part=2) == [0, 1, 2, 3]
+
+
+def test_a_failed_preparation_reaches_the_caller() -> None:
+    def prepare(items: list[int]) -> list[int]:
+        if 3 in items:
+            raise ValueError("no token")
+        return items
+
+    with pytest.raises(ValueError, match="no token"):
+        in_shadow([1, 2, 3, 4], prepare, _double, part=2)
+
+
+def test_a_failed_run_ends_the_call() -> None:
+    ran = []
+
+    def run(items: list[int]) -> list[int]:
+        ran.append(items)
+        raise RuntimeError("out")
+
+    with pytest.raises(RuntimeError, match="out"):
+        in_shadow(range(10), list, run, part=2)
+    assert len(ran) == 1
+
+
+def test_time_spent_in_the_shadow_is_told() -> None:
+    def prepare(items: list[int]) -> list[int]:
+        with timed("tokenize"):
+            return items
+
+    with collect() as spent:
+        in_shadow([1, 2, 3], prepare, _double, part=1)
+    assert spent["tokenize"] > 0
