@@ -12,7 +12,7 @@ _spent: ContextVar[dict[str, float] | None] = ContextVar("seconds by name", defa
 
 @contextlib.contextmanager
 def collect() -> Iterator[dict[str, float]]:
-    """Yield a dict that fills with the seconds that this thread spends in `timed` blocks."""
+    """Yield a dict that fills with the seconds spent in `timed` blocks within this context."""
     seconds: dict[str, float] = {}
     before = _spent.set(seconds)
     try:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def best(request: RerankRequest, models: Models) -> Pipeline:
     """Keep `stage1_top_k` by cosine, order them by fused cosine, tokens and cross-encoder.
 
-    The fused features are the pooled cosine, attention, subspace and lexical overlap of the
-    token vectors that stage 1 made anyway, and the cross-encoder's logit where `model_cross`
-    is given. The score is the sigmoid of their weighted sum, calibrated for the pair.
+    The fused features are those that the pair's profile gives weight: of the pooled cosine,
+    attention, subspace and lexical overlap of the token vectors that stage 1 made anyway, and
+    the cross-encoder's logit where `model_cross` is given. The score is the sigmoid of their weighted sum, calibrated for the pair.
     """
     bi = models.bi(request.model)
     cross = models.cross(request.model_cross) if request.model_cross else None

@@ -12,7 +12,8 @@ A profile is a JSON file with a token bank (.npz) beside it:
       "source": "where the numbers come from, if they were not fitted"
     }
 
-`mean` and `deviation` standardise a feature, in its own unit; they were measured offline.
+`mean` and `deviation` standardise a feature, in its own unit; they were measured offline, or
+taken from the `source`.
 The profiles shipped here lie in `profiles/`. A bi-encoder without one gets `default.json`,
 whose round numbers only assume cosines of a contrastively trained encoder. A pair without one
 gets the bi-encoder's terms and, for half the weight, the logit of `default+cross-encoder.json`.
@@ -48,7 +49,7 @@ class Profile:
         cross_encoder: the cross-encoder's id, None where there is none.
         fusion: constants, weights and calibration of the features.
         bank: background statistics of the bi-encoder's tokens.
-        fitted: what the numbers were measured on, for people; empty in a default profile.
+        fitted: what the numbers were measured on, for people; empty where they are not.
         passed_over: whether this one stands in for a user's own, fitted to another pair.
     """
 

@@ -14,7 +14,7 @@ from reranker.models.network import FIXED_POINT, BiNetwork, Framed, Heads, Outpu
 from reranker.models.roles import Encoded, TokenVectors
 from reranker.models.runner import Runner
 from reranker.models.samples import batches, passages
-from reranker.models.shadow import in_shadow
+from reranker.models.shadow import in_shadow, part_of
 from reranker.models.shared import Shared, Store, fingerprint
 from reranker.models.tokenize import TextTokenizer, Tokens
 from reranker.models.ways import Ways
@@ -149,24 +149,26 @@ class SentenceBiEncoder:
         """Tokenise texts and run them through the network."""
         prompt = self.prompts[kind]
 
-        def run(cuts: list[Tokens]) -> list[KnownText]:
+        def prepare(part: Sequence[str]) -> list[tuple[Tokens, list[int], Framed]]:
+            cuts = self.tokenizer([prompt + text for text in part], limit)
             contents = [self._content(cut, len(prompt)) if tokens else [] for cut in cuts]
-            items = [
-                self._framed(cut, kind, content if tokens else None)
+            return [
+                (cut, content, self._framed(cut, kind, content if tokens else None))
                 for cut, content in zip(cuts, contents, strict=True)
             ]
-            outputs = self.runner(items, call)
+
+        def run(ready: list[tuple[Tokens, list[int], Framed]]) -> list[KnownText]:
+            outputs = self.runner([item for _, _, item in ready], call)
             return [
                 _known(output, cut, content, len(prompt))
-                for output, cut, content in zip(outputs, cuts, contents, strict=True)
+                for output, (cut, content, _) in zip(outputs, ready, strict=True)
             ]
 
-        prompted = [prompt + text for text in texts]
-        return in_shadow(prompted, lambda part: self.tokenizer(part, limit), run)
+        return in_shadow(texts, prepare, run, part_of(self.runner.token_budget))
 
     def _framed(self, cut: Tokens, kind: str, content: list[int] | None) -> Framed:
         """Put the special tokens around a text; `content` is where its wanted tokens stand."""
-        start = len(self.tokenizer.single.prefix)
+        start = len(self.tokenizer.single.prefix.ids)
         return Framed(
             *self.tokenizer.single.around(cut.ids),
             positions=None if content is None else [start + i for i in content],

@@ -20,7 +20,7 @@ from reranker.models.known import KnownPair
 from reranker.models.roles import Scored
 from reranker.models.runner import Runner
 from reranker.models.samples import QUESTIONS, batches, passages
-from reranker.models.shadow import in_shadow
+from reranker.models.shadow import in_shadow, part_of
 from reranker.models.shared import Shared, Store, fingerprint
 from reranker.models.tokenize import TextTokenizer, Tokens, pair_shares
 from reranker.models.ways import Ways
@@ -149,15 +149,19 @@ class PairCrossEncoder:
     ) -> list[KnownPair]:
         """Tokenise documents and run the pairs through the network."""
 
-        def run(cuts: list[Tokens]) -> list[KnownPair]:
-            pairs = [_Pair(*self.tokenizer.pair.around(query_ids, cut.ids)) for cut in cuts]
-            logits = self.runner(pairs, call)
+        def prepare(texts: Sequence[str]) -> tuple[list[Tokens], list[_Pair]]:
+            cuts = self.tokenizer(texts, limit)
+            frame = self.tokenizer.pair
+            return cuts, [_Pair(*frame.around(query_ids, cut.ids)) for cut in cuts]
+
+        def run(ready: tuple[list[Tokens], list[_Pair]]) -> list[KnownPair]:
+            cuts, pairs = ready
             return [
                 KnownPair(logit, len(cut.ids), cut.truncated)
-                for logit, cut in zip(logits, cuts, strict=True)
+                for logit, cut in zip(self.runner(pairs, call), cuts, strict=True)
             ]
 
-        return in_shadow(documents, lambda texts: self.tokenizer(texts, limit), run)
+        return in_shadow(documents, prepare, run, part_of(self.runner.token_budget))
 
     @torch.inference_mode()
     def _forward(self, pairs: list[_Pair]) -> list[float]:

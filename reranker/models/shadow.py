@@ -11,20 +11,30 @@ Item = TypeVar("Item")
 Ready = TypeVar("Ready")
 Result = TypeVar("Result")
 
-PART = 256
-"""Texts of a part: enough of like length that sorting within a part leaves little padding."""
+_LEAST = 256  # texts of a part
+_SHORT = 16  # tokens of a short text
+
+
+def part_of(token_budget: int) -> int:
+    """Return how many texts of a call make a part, given the padded tokens of a batch.
+
+    A part is sorted by length for itself, so it holds several batches of long texts and fills
+    one even with short ones.
+    """
+    return max(_LEAST, token_budget // _SHORT)
 
 
 def in_shadow(
     items: Sequence[Item],
     prepare: Callable[[Sequence[Item]], Ready],
     run: Callable[[Ready], Sequence[Result]],
-    part: int = PART,
+    part: int,
 ) -> list[Result]:
     """Return the results of all items in order, `run(prepare(...))` of a part at a time.
 
     While a part runs, a thread prepares the one after it: a long call waits for the tokens of
-    its first part alone, and holds those of two parts at most.
+    its first part alone, and holds those of two parts at most. Where `run` raises, nobody waits
+    for what is being prepared.
 
     Args:
         items: what to work on.
@@ -36,11 +46,14 @@ def in_shadow(
     if len(parts) < 2:
         return list(run(prepare(items)))
     done: list[Result] = []
-    with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as ahead:
+    ahead = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
+    try:
         coming = ahead.submit(copy_context().run, prepare, parts[0])
         for following in [*parts[1:], None]:
             ready = coming.result()
             if following is not None:
                 coming = ahead.submit(copy_context().run, prepare, following)
             done += run(ready)
+    finally:
+        ahead.shutdown(wait=False, cancel_futures=True)
     return done

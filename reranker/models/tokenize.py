@@ -52,26 +52,44 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """The special tokens around one text or between two, with the token types of each part."""
+class Special:
+    """Special tokens in a row: vocabulary ids, and the token type of each."""
 
-    prefix: list[int]
-    infix: list[int]
-    suffix: list[int]
-    types: tuple[int, int, int, int, int]  # of prefix, first text, infix, second text, suffix
+    ids: list[int]
+    types: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The special tokens before, between and after two texts, and the token type of each text.
+
+    The frame of one text has nothing between.
+    """
+
+    prefix: Special
+    infix: Special
+    suffix: Special
+    first: int
+    second: int
 
     @property
     def size(self) -> int:
         """Return how many tokens of the window the frame takes."""
-        return len(self.prefix) + len(self.infix) + len(self.suffix)
+        return len(self.prefix.ids) + len(self.infix.ids) + len(self.suffix.ids)
 
     def around(
         self, first: list[int], second: list[int] | None = None
     ) -> tuple[list[int], list[int]]:
         """Return ids and token types of the framed text or pair."""
-        parts = [self.prefix, first, self.infix, second or [], self.suffix]
-        ids = [token for part in parts for token in part]
-        types = [kind for kind, part in zip(self.types, parts, strict=True) for _ in part]
+        other = second or []
+        ids = [*self.prefix.ids, *first, *self.infix.ids, *other, *self.suffix.ids]
+        types = [
+            *self.prefix.types,
+            *[self.first] * len(first),
+            *self.infix.types,
+            *[self.second] * len(other),
+            *self.suffix.types,
+        ]
         return ids, types
 
 
@@ -146,17 +164,12 @@ class TextTokenizer:
         sides = probe.sequence_ids
         start = sides.index(0)
         end = len(sides) - sides[::-1].index(0)
-        if not pair:
-            kinds = [probe.type_ids[0], probe.type_ids[start], 0, 0, probe.type_ids[-1]]
-            return Frame(probe.ids[:start], [], probe.ids[end:], _five(kinds))
-        other, last = sides.index(1), len(sides) - sides[::-1].index(1)
-        kinds = [probe.type_ids[i] for i in (0, start, end, other, -1)]
-        return Frame(probe.ids[:start], probe.ids[end:other], probe.ids[last:], _five(kinds))
-
-
-def _five(kinds: list[int]) -> tuple[int, int, int, int, int]:
-    a, b, c, d, e = kinds
-    return a, b, c, d, e
+        other, last = (sides.index(1), len(sides) - sides[::-1].index(1)) if pair else (end, end)
+        prefix, infix, suffix = (
+            Special(probe.ids[a:b], probe.type_ids[a:b])
+            for a, b in ((0, start), (end, other), (last, len(sides)))
+        )
+        return Frame(prefix, infix, suffix, probe.type_ids[start], probe.type_ids[last - 1])
 
 
 def pair_shares(query_tokens: int, window: int) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -134,7 +133,9 @@ def sides_of(options: Options, folder: Path, role: Role, max_tokens: int) -> lis
 
 def has_openvino(options: Options) -> bool:
     """Whether the `openvino` extra can be measured here."""
-    return options.device == "cpu" and importlib.util.find_spec("openvino") is not None
+    from reranker.models.openvino import is_installed  # brings torch along
+
+    return options.device == "cpu" and is_installed()
 
 
 def own_sides(options: Options, load: Mapping[str, Any]) -> list[Side]:

@@ -77,6 +77,7 @@ def own(
                 f"threads = {options.threads}",
                 "[server]",
                 'log_level = "warning"',
+                "load_patience_ms = 300000",  # the first use may export the checkpoint
                 "[cross-encoders]",
                 f"{MODEL} = {json.dumps(str(cross))}",
             ]

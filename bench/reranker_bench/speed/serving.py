@@ -1,14 +1,14 @@
 """W5: HTTP servers under closed-loop clients, ours and infinity's.
 
 Small `fast` requests with nothing kept and with documents seen before; all methods and sizes
-mixed; and one cross-encoder in one number format on both servers.
+mixed; and one cross-encoder in float32 on ours, with torch and with OpenVINO, and on infinity's.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,29 +76,37 @@ def _start(
     observe("starting our servers")
     fresh = stack.enter_context(servers.own(_sub(folder, "a"), cross, options))
     keeping = stack.enter_context(servers.own(_sub(folder, "b"), cross, options, cache_mb=1024))
-    exact = servers.own(_sub(folder, "c"), cross, options, "float32", backend="torch")
+    exact = stack.enter_context(
+        servers.own(_sub(folder, "c"), cross, options, "float32", backend="torch")
+    )
     lines = [
         _Line(f"{OWN.name} {NEW}", "", small, fresh),
         _Line(f"{OWN.name} {SEEN}", "", small, keeping, traffic.all_of(material[1])),
         _Line(f"{OWN.name} {MIXED}", "", traffic.mixed(*material), fresh),
-        _Line(f"{OWN.name} {PAIRS}", "float32", pairs, stack.enter_context(exact)),
+        _Line(f"{OWN.name} {PAIRS}", "float32", pairs, exact),
     ]
     if encoders.has_openvino(options):
         observe("starting our server with OpenVINO")
+        lines.append(_Line(f"{encoders.WITH_OPENVINO} {PAIRS}", "float32", pairs))
         other = servers.own(_sub(folder, "d"), cross, options, "float32", backend="openvino")
-        name = f"{encoders.WITH_OPENVINO} {PAIRS}"
-        lines.append(_Line(name, "float32", pairs, stack.enter_context(other)))
+        _enter(lines[-1], other, stack)
     if servers.INFINITY in options.peers:
         observe("starting infinity's server")
-        line = _Line(f"{servers.INFINITY.name} {PAIRS}", "float32", pairs)
-        try:
-            line.server = stack.enter_context(servers.infinity(folder, cross, options, "float32"))
-            if line.server is None:
-                line.state, line.why = NOT_INSTALLED, "see `make speed-peers`"
-        except (servers.ServerFailure, OSError) as error:
-            line.state, line.why = FAILED, str(error)
-        lines.append(line)
+        lines.append(_Line(f"{servers.INFINITY.name} {PAIRS}", "float32", pairs))
+        _enter(lines[-1], servers.infinity(folder, cross, options, "float32"), stack)
     return lines
+
+
+def _enter(
+    line: _Line, starting: AbstractContextManager[servers.Server | None], stack: ExitStack
+) -> None:
+    """Start a server that the others can be measured without."""
+    try:
+        line.server = stack.enter_context(starting)
+        if line.server is None:
+            line.state, line.why = NOT_INSTALLED, "see `make speed-peers`"
+    except (servers.ServerFailure, OSError) as error:
+        line.state, line.why = FAILED, str(error)
 
 
 def _check(lines: Sequence[_Line]) -> None:
@@ -157,7 +165,7 @@ def _label(line: _Line, clients: int) -> str:
 
 
 def _duels(lines: Sequence[_Line], levels: Sequence[int]) -> list[tuple[str, str]]:
-    """Hold many clients against one, and our server against infinity's."""
+    """Hold many clients against one, and our servers against infinity's."""
     named = [
         (line, clients, f"{_label(line, clients)} {line.dtype}".strip())
         for line in lines

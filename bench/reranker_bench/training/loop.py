@@ -88,10 +88,10 @@ def train(
             state.save(folder / "checkpoint.pt")
             saved = state.seconds
         if state.seconds - measured > plan.dev_every:
-            _measure(state, held, folder, report)
+            _measure(state, held, folder, report, export=True)
             measured = state.seconds
     state.save(folder / "checkpoint.pt")
-    _measure(state, held, folder, report)
+    _measure(state, held, folder, report, export=True)
 
 
 def train_step(
@@ -114,13 +114,19 @@ def train_step(
 
 
 def _measure(
-    state: State, held: dict[str, list[TrainingList]], folder: Path, report: Report
+    state: State,
+    held: dict[str, list[TrainingList]],
+    folder: Path,
+    report: Report,
+    *,
+    export: bool = False,
 ) -> None:
     live = {n: p.detach().clone() for n, p in state.model.named_parameters() if n in state.average}
     state.model.load_state_dict(state.average, strict=False)
     gains = model_gains(state.model, held)
     _log(folder, report, {"step": state.step, "seconds": round(state.seconds), "dev": gains})
-    write_overlay(state.model, folder)
+    if export:
+        write_overlay(state.model, folder)
     state.model.load_state_dict(live, strict=False)
 
 

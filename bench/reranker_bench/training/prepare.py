@@ -25,6 +25,9 @@ from reranker_bench.training.teacher import Floats, write_vectors
 
 Report = Callable[[str], None]
 
+FORMAT = 2
+"""Raise it when preparing changes, so that what was prepared before is made anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -60,10 +63,13 @@ def prepare(data: Path, folder: Path, seed: int, report: Report) -> list[Materia
     materials = []
     for collection in recipe.COLLECTIONS:
         target = folder / collection.name
-        if not (target / "done").exists():
+        made_by = json.dumps({"format": FORMAT, "seed": seed, **asdict(collection)})
+        done = target / "done"
+        if not done.exists() or done.read_text(encoding="utf-8") != made_by:
             target.mkdir(parents=True, exist_ok=True)
+            done.unlink(missing_ok=True)
             _build(load(data / collection.name), collection, target, seed, report)
-            (target / "done").touch()
+            done.write_text(made_by, encoding="utf-8")
         materials.append(read(target))
     return materials
 
@@ -99,12 +105,11 @@ def _build(
     random = Random(f"{seed}:{plan.name}")
     ids = _choose_passages(source, plan.passages, random)
     texts = [source.corpus[i] for i in ids]
-    made = _own_queries(source, ids, plan, random)
-    heads = _heads(made)
-    chosen = _chosen(ids)
+    own, chosen = _own_queries(source, ids, plan, random), _chosen(ids)
+    made = own[: plan.queries_of(plan.own_kind, recipe.LISTS)]
     if "related" in plan.shares:
-        made += related_queries(texts, made, chosen, random)
-    made += _made_queries(texts, heads, plan, random)
+        made += related_queries(texts, own, chosen, random)
+    made += _made_queries(texts, _heads(own), plan, random)
     report(f"{plan.name}: {len(texts)} passages, {len(made)} queries")
     tokenizer, bert = base_tokenizer(), base_encoder()
     pooled = []
@@ -171,7 +176,7 @@ def _own_queries(
         if positives:
             found.append(Query(plan.own_kind, text, positives, judged))
     random.shuffle(found)
-    return found[: plan.queries_of(plan.own_kind, recipe.LISTS)]
+    return found
 
 
 def _heads(own: Sequence[Query]) -> dict[int, str]:

@@ -27,7 +27,7 @@ class Collection:
 
 
 COLLECTIONS = (
-    Collection("selqa-dev", "question", 9000, 64, {"question": 15, "keywords": 3}),
+    Collection("selqa-dev", "question", 9000, 64, {"question": 16, "keywords": 3}),
     Collection(
         "covidqa",
         "question",

@@ -46,11 +46,12 @@ def related_queries(
 ) -> list[Query]:
     """Return queries from one passage, its terms or several of its sentences, that ask for others.
 
-    The passage itself and those that are neither clearly related nor clearly not are ``unsure``.
+    Unsure are the passage itself, those that are neither clearly related nor clearly not, and
+    those without terms, of which nothing is known.
 
     Args:
         texts: The passages.
-        own: The collection's own queries, each with the passages it heads.
+        own: All of the collection's own queries, each with the passages it heads.
         skipped: Passages that no query may come from.
         random: Source of choices.
     """
@@ -59,16 +60,20 @@ def related_queries(
         for passage in query.positives:
             heads[passage].append(query.text)
     near = similarity_of_terms([" ".join(h) for h in heads])
+    known = np.array([bool(h) for h in heads])
     made = []
     for source in random.sample(range(len(texts)), len(texts)):
         related = tuple(int(i) for i in np.flatnonzero(near[source] >= CLOSE))
         if not related or source in skipped:
             continue
-        unsure = np.flatnonzero((near[source] > FAR) & (near[source] < CLOSE))
+        unsure = ((near[source] > FAR) & (near[source] < CLOSE)) | ~known
+        unsure[source] = True
         long = long_query(source, texts[source], "", random)
+        # As often the sentences as the terms: a reader may start from either.
         asked = [*heads[source], *([long.text] * len(heads[source]) if long else [])]
         text = random.choice(asked)
-        made.append(Query("related", text, related, unsure=(source, *(int(i) for i in unsure))))
+        others = tuple(int(i) for i in np.flatnonzero(unsure))
+        made.append(Query("related", text, related, unsure=others))
     return made
 
 
@@ -76,8 +81,10 @@ def found_among(query: Query, candidates: Sequence[int]) -> Query:
     """Return a query for related passages with those that its candidates hold, maybe none.
 
     Were others kept, every one of them would stand below the candidates that are its negatives, and
-    a list would teach that similar means wrong.
+    a list would teach that similar means wrong. Neither relevant nor negatives, they are unsure.
     """
     if query.kind != "related":
         return query
-    return replace(query, positives=tuple(p for p in query.positives if p in candidates))
+    kept = tuple(p for p in query.positives if p in candidates)
+    dropped = tuple(p for p in query.positives if p not in candidates)
+    return replace(query, positives=kept, unsure=(*query.unsure, *dropped))

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,22 @@ def run(new_model: NewModel, material: Material, idf: np.ndarray) -> Run:
 
 @pytest.fixture(autouse=True)
 def tiny_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "write_overlay", lambda model, folder: folder)
+    monkeypatch.setattr(loop, "write_overlay", lambda _, folder: (folder / "exported").touch())
+
+
+def test_nothing_is_exported_before_the_first_step(tmp_path: Path, run: Run) -> None:
+    seen: list[bool] = []
+    step = loop.train_step
+
+    def watched(*given: Any) -> Any:
+        seen.append((tmp_path / "exported").exists())
+        return step(*given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "train_step", watched)
+        run(tmp_path, 2)
+    assert seen == [False, False]
+    assert (tmp_path / "exported").exists()
 
 
 def test_training_changes_all_but_what_is_the_bases_own(
@@ -45,6 +61,7 @@ def test_training_changes_all_but_what_is_the_bases_own(
         assert torch.equal(value, after[name]) <= frozen, name
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [e["step"] for e in entries] == [0, 0, 3]
+    assert ["dev" in e for e in entries] == [False, True, True]
 
 
 def test_a_restored_run_goes_on_where_it_stopped(

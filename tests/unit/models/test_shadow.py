@@ -1,8 +1,9 @@
 import threading
+import time
 
 import pytest
 
-from reranker.models.shadow import in_shadow
+from reranker.models.shadow import in_shadow, part_of
 from reranker.timing import collect, timed
 
 
@@ -50,6 +51,29 @@ def test_a_failed_run_ends_the_call() -> None:
     with pytest.raises(RuntimeError, match="out"):
         in_shadow(range(10), list, run, part=2)
     assert len(ran) == 1
+
+
+def test_a_failed_run_does_not_wait_for_what_is_being_prepared() -> None:
+    may_end = threading.Event()
+
+    def prepare(items: list[int]) -> list[int]:
+        if items[0] > 0:
+            may_end.wait(30)
+        return items
+
+    def run(items: list[int]) -> list[int]:
+        raise RuntimeError("out")
+
+    start = time.monotonic()
+    with pytest.raises(RuntimeError, match="out"):
+        in_shadow([0, 1, 2, 3], prepare, run, part=2)
+    assert time.monotonic() - start < 10
+    may_end.set()
+
+
+def test_a_part_fills_a_batch_of_short_texts() -> None:
+    assert part_of(2048) == 256
+    assert part_of(65_536) * 16 >= 65_536
 
 
 def test_time_spent_in_the_shadow_is_told() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.texts import LONG, ODD, PLAIN
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from reranker.models.tokenize import TextTokenizer, pair_shares
@@ -66,6 +67,22 @@ def test_a_pair_is_framed_as_transformers_frames_it(
             if "token_type_ids" in theirs.model_input_names:
                 assert types == wanted["token_type_ids"]
     assert made.pair.size == theirs.num_special_tokens_to_add(pair=True)
+
+
+def test_each_special_token_between_two_texts_keeps_its_own_type(
+    theirs: PreTrainedTokenizerBase, name: str
+) -> None:
+    # As the embedded cross-encoder has it: the second [CLS] belongs to the document.
+    start, end = theirs.cls_token, theirs.sep_token
+    theirs.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{start}:0 $A:0 {end}:0",
+        pair=f"{start}:0 $A:0 {end}:0 {start}:1 $B:1 {end}:1",
+        special_tokens=[(start, theirs.cls_token_id), (end, theirs.sep_token_id)],
+    )
+    made = TextTokenizer(theirs.backend_tokenizer)
+    wanted = theirs.backend_tokenizer.encode(PLAIN[0], PLAIN[1])
+    parts = [cut.ids for cut in made([PLAIN[0], PLAIN[1]], 100)]
+    assert made.pair.around(*parts) == (wanted.ids, wanted.type_ids)
 
 
 def test_spans_point_at_the_characters_of_each_token(tokenizer: Get, name: str) -> None:

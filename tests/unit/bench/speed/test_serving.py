@@ -50,9 +50,10 @@ def running(off=0.0):
 
 @pytest.fixture
 def measure(monkeypatch, checkpoint):
-    def measure(infinity, **options):
+    def measure(infinity, openvino=False, **options):
+        monkeypatch.setattr(encoders, "has_openvino", lambda _: openvino)
         monkeypatch.setattr(encoders, "minilm", lambda options: checkpoint("bert-cross"))
-        monkeypatch.setattr(serving.servers, "own", lambda *_: running())
+        monkeypatch.setattr(serving.servers, "own", lambda *_, **__: running())
         monkeypatch.setattr(serving.servers, "infinity", infinity)
         chosen = Options(**{"repeats": 2, "seconds": 0.05, "clients": (1, 2), **options})
         return serving.w5(chosen, lambda _: None)
@@ -70,6 +71,14 @@ def test_each_server_meets_each_level_in_each_repeat(measure) -> None:
     assert (f"{own}, 2 clients float32", f"{theirs}, 2 clients float32") in pairs
     assert (f"{own}, 1 client float32", f"{theirs}, 1 client float32") in pairs
     assert ("reranker mixed methods, 2 clients", "reranker mixed methods, 1 client") in pairs
+
+
+def test_with_openvino_our_other_server_meets_infinitys_too(measure) -> None:
+    found = measure(lambda *_: running(), openvino=True)
+    assert len(found.rows) == 6 * 2
+    own, theirs = ("reranker[openvino] cross-encoder", "infinity-emb cross-encoder")
+    pairs = [(each["row"], each["against"]) for each in found.ratios()]
+    assert (f"{own}, 2 clients float32", f"{theirs}, 2 clients float32") in pairs
 
 
 def test_a_server_that_disagrees_is_not_timed(measure) -> None:
