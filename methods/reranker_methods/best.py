@@ -22,7 +22,8 @@ def best(request: RerankRequest, models: Models) -> Pipeline:
 
     The fused features are those that the pair's profile gives weight: of the pooled cosine,
     attention, subspace and lexical overlap of the token vectors that stage 1 made anyway, and
-    the cross-encoder's logit where `model_cross` is given. The score is the sigmoid of their weighted sum, calibrated for the pair.
+    the cross-encoder's logit where `model_cross` is given. The score is the sigmoid of their
+    weighted sum, calibrated for the pair.
     """
     bi = models.bi(request.model)
     cross = models.cross(request.model_cross) if request.model_cross else None

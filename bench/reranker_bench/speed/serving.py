@@ -7,9 +7,10 @@ mixed; and one cross-encoder in float32 on ours, with torch and with OpenVINO, a
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,21 +89,24 @@ def _start(
     if encoders.has_openvino(options):
         observe("starting our server with OpenVINO")
         lines.append(_Line(f"{encoders.WITH_OPENVINO} {PAIRS}", "float32", pairs))
-        other = servers.own(_sub(folder, "d"), cross, options, "float32", backend="openvino")
+        place = _sub(folder, "d")
+        other = partial(servers.own, place, cross, options, "float32", backend="openvino")
         _enter(lines[-1], other, stack)
     if servers.INFINITY in options.peers:
         observe("starting infinity's server")
         lines.append(_Line(f"{servers.INFINITY.name} {PAIRS}", "float32", pairs))
-        _enter(lines[-1], servers.infinity(folder, cross, options, "float32"), stack)
+        _enter(lines[-1], partial(servers.infinity, folder, cross, options, "float32"), stack)
     return lines
 
 
 def _enter(
-    line: _Line, starting: AbstractContextManager[servers.Server | None], stack: ExitStack
+    line: _Line,
+    start: Callable[[], AbstractContextManager[servers.Server | None]],
+    stack: ExitStack,
 ) -> None:
     """Start a server that the others can be measured without."""
     try:
-        line.server = stack.enter_context(starting)
+        line.server = stack.enter_context(start())
         if line.server is None:
             line.state, line.why = NOT_INSTALLED, "see `make speed-peers`"
     except (servers.ServerFailure, OSError) as error:

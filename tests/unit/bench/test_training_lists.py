@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,16 @@ def test_lists_never_hold_held_out_passages(material: Material, idf: np.ndarray)
         for one in source.draw(step, 4):
             assert len(one.examples) == NEGATIVES + 1
             assert not any(np.array_equal(e.document, h) for e in one.examples for h in held)
+
+
+def test_lists_never_hold_what_is_unsure(material: Material, idf: np.ndarray) -> None:
+    unsure = tuple(range(20, 30))
+    queries = tuple(replace(query, unsure=unsure) for query in material.queries)
+    source = ListSource([changed := replace(material, queries=queries)], idf, seed=1)
+    shut = {tuple(material.passages.tokens[material.passages.span(i)]) for i in unsure}
+    drawn = [one for step in range(10) for one in source.draw(step, 4)]
+    for one in (*drawn, source.dev_list(changed, 3, 12)):
+        assert shut.isdisjoint(tuple(example.document) for example in one.examples)
 
 
 def test_a_sentence_that_became_the_query_is_removed_from_its_passage(

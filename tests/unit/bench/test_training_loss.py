@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from reranker_bench.training import loss, teacher
+from reranker_bench.training import loss, recipe, teacher
 
 
 def test_without_teacher_the_list_loss_is_softmax_cross_entropy() -> None:
@@ -16,6 +16,12 @@ def test_without_teacher_the_list_loss_is_softmax_cross_entropy() -> None:
     assert parts.listwise.item() == pytest.approx(math.log(1 + math.exp(-1)))
     expected = (math.log(1 + math.exp(-1)) + math.log(2)) / 2
     assert parts.pointwise.item() == pytest.approx(expected)
+
+
+def test_the_recipe_gives_every_list_a_kind_that_the_loss_knows() -> None:
+    shares = [share for each in recipe.COLLECTIONS for share in each.shares.items()]
+    assert sum(percent for _, percent in shares) == 100
+    assert {kind for kind, _ in shares} == set(loss.SOFT_SHARE)
 
 
 def test_with_the_teacher_alone_the_best_logits_are_the_teachers() -> None:
