@@ -45,13 +45,17 @@ def choice(
     pairs: Mapping[tuple[str, str], Compared],
     latency: Mapping[str, float],
 ) -> str:
-    """Return the quickest of the methods that nothing is measurably better than.
+    """Return the method that is worth its time: a slower one must be measurably better.
 
-    Without latencies, the earliest of them in the given order.
+    Begins with the quickest and changes to a slower one only for a measured gain, so that a
+    method between two others is not taken because nothing at all is known of it. Without
+    latencies, in the given order.
     """
-    best = max(values, key=lambda method: values[method])
-    good = [m for m in values if m == best or not _better(best, m, pairs)]
-    return min(good, key=lambda method: latency.get(method, float("inf")))
+    chosen, *slower = sorted(values, key=lambda method: latency.get(method, float("inf")))
+    for method in slower:
+        if _better(method, chosen, pairs):
+            chosen = method
+    return chosen
 
 
 def _recommendation(
