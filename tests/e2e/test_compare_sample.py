@@ -72,12 +72,15 @@ def test_a_slice_of_the_sample_by_all_methods(tmp_path: Path) -> None:
             assert found[name] == pytest.approx(alone[measure], abs=1e-6)
 
 
+STOPPED = 60  # queries: enough that a signal sent after the first does not come too late
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_keeps_what_is_done_and_resume_goes_on(sent: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = (
         *("compare", "--dataset", "sample", "--output", str(out), "--methods", "fast,standard"),
-        *("--limit", "15", "--pool-size", "12", "--latency-queries", "0"),
+        *("--limit", str(STOPPED), "--pool-size", "12", "--latency-queries", "0"),
     )
     process = subprocess.Popen(
         command(*arguments), env=offline(), stderr=subprocess.PIPE, text=True
@@ -93,13 +96,13 @@ def test_a_stop_keeps_what_is_done_and_resume_goes_on(sent: signal.Signals, tmp_
     assert process.returncode == 130, said
     assert "--resume goes on from here" in said
     before = records.read_text("utf-8").count("\n")
-    assert before < 30
+    assert before < 2 * STOPPED
     assert json.loads((out / "report.json").read_text("utf-8"))["status"] == "partial"
     assert run(*arguments).returncode == 2
     done = run(*arguments, "--resume")
     assert done.returncode == 0, done.stderr
     missed = json.loads((out / "report.json").read_text("utf-8"))["collections"]["sample"]
-    assert records.read_text("utf-8").count("\n") == 2 * (15 - missed["without_candidates"])
+    assert records.read_text("utf-8").count("\n") == 2 * (STOPPED - missed["without_candidates"])
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
