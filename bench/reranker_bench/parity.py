@@ -31,7 +31,7 @@ WAYS: dict[str, dict[str, Any]] = {
     EXACT: {"dtype": "float32", "backend": "torch"},
     "bfloat16": {"dtype": "bfloat16", "backend": "torch"},
     "float16": {"dtype": "float16", "backend": "torch"},
-    # int8 where the CPU multiplies that fast; the table says what ran
+    # int8 where the CPU multiplies that fast; the last lines say what ran
     "openvino": {"dtype": "auto", "backend": "openvino"},
 }
 METHODS = {"fast": None, "standard": CROSS, "best": CROSS}

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,33 +60,35 @@ def own(
         cache_mb: memory for results.
         backend: that runs the models; the options' own if None.
     """
-    config = folder / "reranker.toml"
     engine = {
         "offline": True,
         "device": options.device,
         "dtype": dtype,
         "cache_mb": cache_mb,
         "backend": backend or options.backend,
+        "threads": options.threads,
     }
-    lines = [f"{name} = {json.dumps(value)}" for name, value in engine.items()]
-    config.write_text(
-        "\n".join(
-            [
-                "[engine]",
-                *lines,
-                f"threads = {options.threads}",
-                "[server]",
-                'log_level = "warning"',
-                "load_patience_ms = 300000",  # the first use may export the checkpoint
-                "[cross-encoders]",
-                f"{MODEL} = {json.dumps(str(cross))}",
-            ]
-        ),
-        "utf-8",
-    )
+    config = folder / "reranker.toml"
+    config.write_text(_config(engine, cross), "utf-8")
     command = [sys.executable, "-m", "reranker.cli", "serve", "--config", str(config)]
     with _running(command, folder / "server.log", "/readyz", options) as server:
         yield server
+
+
+def _config(engine: Mapping[str, object], cross: Path) -> str:
+    """Return a config file for engine settings and the measured checkpoint."""
+    lines = [f"{name} = {json.dumps(value)}" for name, value in engine.items()]
+    return "\n".join(
+        [
+            "[engine]",
+            *lines,
+            "[server]",
+            'log_level = "warning"',
+            "load_patience_ms = 300000",  # the first use may export the checkpoint
+            "[cross-encoders]",
+            f"{MODEL} = {json.dumps(str(cross))}",
+        ]
+    )
 
 
 @contextlib.contextmanager
