@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_LEAST = 256  # padded tokens of a batch that is worth a lane of its own
+
 
 def plan(
     lengths: Sequence[int], token_budget: int, limits: Sequence[int] | None = None
@@ -35,6 +37,31 @@ def plan(
         room = min(room, limit)
         batches[-1].append(item)
     return batches
+
+
+def spread(lengths: Sequence[int], token_budget: int, lanes: int) -> int:
+    """Return the budget that deals items out most evenly to batches that run at a time.
+
+    Args:
+        lengths: tokens of each of n items.
+        token_budget: the most padded tokens in a batch.
+        lanes: how many batches run at a time.
+
+    Returns:
+        At most `token_budget`; with it the number of batches is a multiple of `lanes` as far
+        as that makes the longest batch shorter. Below some budget more lanes are not worth it.
+    """
+    if lanes == 1:
+        return token_budget
+    wanted = -(-len(plan(lengths, token_budget)) // lanes) * lanes
+    low, high = max(_LEAST, *lengths), token_budget
+    while high - low > high // 16:
+        middle = (low + high) // 2
+        if len(plan(lengths, middle)) <= wanted:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def padding_ratio(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:

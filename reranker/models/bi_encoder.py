@@ -10,6 +10,7 @@ import numpy as np
 
 from reranker.models.cache import Cache, key
 from reranker.models.known import POOLED, TOKENS, KnownText
+from reranker.models.lanes import threads_for
 from reranker.models.network import FIXED_POINT, BiNetwork, Framed, Heads, Output
 from reranker.models.roles import Encoded, TokenVectors
 from reranker.models.runner import Runner
@@ -62,7 +63,13 @@ class SentenceBiEncoder:
         self.prompts = {kind: model.prompts.get(kind) or "" for kind in ("query", "document")}
         self.cache: Cache[KnownText] = Cache(cache_bytes, lambda known: known.nbytes)
         self._unknown = model.tokenizer.unk_token_id
-        self.runner = Runner(name, self.network, lambda item: len(item.ids), hardware.token_budget)
+        self.runner = Runner(
+            name,
+            self.network,
+            lambda item: len(item.ids),
+            hardware.token_budget,
+            threads_for(hardware),
+        )
 
     @property
     def dimension(self) -> int:
@@ -130,7 +137,7 @@ class SentenceBiEncoder:
         )
 
     def close(self) -> None:
-        """Stop the worker."""
+        """Stop the workers."""
         self.runner.close()
 
     def _limit(self, kind: str, max_tokens: int | None) -> int:

@@ -17,6 +17,7 @@ from reranker.errors import InferenceError
 from reranker.models.cache import Cache, key
 from reranker.models.inputs import collate, window_of
 from reranker.models.known import KnownPair
+from reranker.models.lanes import threads_for
 from reranker.models.roles import Scored
 from reranker.models.runner import Runner
 from reranker.models.samples import QUESTIONS, batches, passages
@@ -79,7 +80,13 @@ class PairCrossEncoder:
         self.ways = Ways(name, network, hardware.attention)
         self._inputs = tokenizer.model_input_names
         self._pad = int(tokenizer.pad_token_id or 0)
-        self.runner = Runner(name, self._forward, lambda pair: len(pair.ids), hardware.token_budget)
+        self.runner = Runner(
+            name,
+            self._forward,
+            lambda pair: len(pair.ids),
+            hardware.token_budget,
+            threads_for(hardware),
+        )
 
     def score(self, query: str, documents: Sequence[str], *, max_tokens: int, call: Call) -> Scored:
         """Score documents for a query; see `CrossEncoder.score`."""
@@ -141,7 +148,7 @@ class PairCrossEncoder:
         )
 
     def close(self) -> None:
-        """Stop the worker."""
+        """Stop the workers."""
         self.runner.close()
 
     def _read(
@@ -165,7 +172,7 @@ class PairCrossEncoder:
 
     @torch.inference_mode()
     def _forward(self, pairs: list[_Pair]) -> list[float]:
-        """Run one batch; called on the worker only."""
+        """Run one batch; called on workers only."""
         device = self._model.device
         features = {name: part.to(device) for name, part in self._collate(pairs).items()}
         logits = self._model(**features).logits.float().reshape(len(pairs), -1)[:, 0]

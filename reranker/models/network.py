@@ -1,4 +1,4 @@
-"""The bi-encoder's network: batches of framed texts to vectors, on the worker's thread.
+"""The bi-encoder's network: batches of framed texts to vectors, on the workers' threads.
 
 The network is loaded by sentence-transformers, whose modules (pooling, projection,
 normalisation) come from the model's own `modules.json`. Where a model ships trained heads

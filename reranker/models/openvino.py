@@ -20,6 +20,7 @@ import logging
 import shutil
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -54,7 +55,9 @@ def require() -> None:
 
 
 class Exported:
-    """A compiled export, called as the network's own `forward` is. One thread at a time.
+    """A compiled export, called as the network's own `forward` is.
+
+    It takes all threads for one batch, so a second one waits: lanes gained nothing here.
 
     Args:
         folder: where the export lies.
@@ -69,10 +72,13 @@ class Exported:
         self.difference = float(told["difference"])
         self._classifies = bool(told["classifies"])
         self._request = _compile(folder / "model.xml", dtype, threads)
+        self._one = threading.Lock()
 
     def __call__(self, **features: Any) -> BaseModelOutput | SequenceClassifierOutput:
         """Run one batch; what the network takes beside its inputs is left out."""
-        made = torch.from_numpy(_run(self._request, [features[name] for name in self._names]))
+        with self._one:
+            output = _run(self._request, [features[name] for name in self._names])
+        made = torch.from_numpy(output)
         if self._classifies:
             return SequenceClassifierOutput(logits=made)
         return BaseModelOutput(last_hidden_state=made)

@@ -150,11 +150,10 @@ class Provider:
         start = time.perf_counter()
         source = sources.locate(self.catalog.base_of(card), offline=self._offline)
         hardware = self._hardware_for(card)
-        import torch
-
         from reranker.models import loading
+        from reranker.models.lanes import threads_for
 
-        torch.set_num_threads(hardware.threads)
+        threads_for(hardware).use(hardware.threads)
         model: Loaded
         if card.overlay is not None:
             model = loading.load_overlay(card, source, hardware, self._cache_bytes)

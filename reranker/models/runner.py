@@ -1,28 +1,34 @@
-"""One worker thread per model, which merges the work of all requests into batches.
+"""The worker threads of a model, which merge the work of all requests into batches.
 
-A caller hands in its items and waits. The worker takes a share of every waiting call in
-turn, so a call of ten documents is not held up by one of ten thousand; merges the shares,
-sorts them by length and runs them in batches bounded by padded tokens. It never waits for
-more work to come: an idle model starts at once.
+A caller hands in its items and waits. A worker takes a share of every waiting call in turn, so
+a call of ten documents is not held up by one of ten thousand; merges the shares, sorts them by
+length and plans batches bounded by padded tokens, which it runs with the other workers. None
+ever waits for more work to come: an idle model starts at once.
+
+Each worker is a lane. On a CPU two batches with a core each are done sooner than one after the
+other with both: threads that share a batch meet after every operation. How many lanes there are
+is measured when a model is warmed; until then there is one, with all threads.
 
 Promises, each with a test:
     * a call whose deadline has passed or whose caller has gone is dropped before its next batch;
     * a batch that fails is split until the items at fault stand alone; only their calls fail;
     * a batch that does not fit into memory halves the token budget for good and is run anew;
-    * every waiter gets an answer, also when the worker itself dies; the next call starts a new one.
+    * every waiter gets an answer, also when a worker dies; the next call starts a new one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Generic, TypeAlias, TypeVar, cast
 
 from reranker.errors import Cancelled, InferenceError, ModelUnavailable
-from reranker.models.batching import padding_ratio, plan
+from reranker.models.batching import padding_ratio, plan, spread
+from reranker.models.lanes import Lane, Threads
 from reranker.models.memory import ran_out
 from reranker.models.stats import RunnerStats
 from reranker.models.waiting import Waiting
@@ -40,13 +46,15 @@ _NO_LIMIT = 1 << 30
 
 
 class Runner(Generic[Item, Result]):
-    """Runs a model's batches on one thread of its own.
+    """Runs a model's batches on threads of its own.
 
     Args:
-        name: for the thread and the log.
-        run: maps a batch of items to as many results; called on the worker only.
+        name: for the threads and the log.
+        run: maps a batch of items to as many results; called on workers only, on as many at
+            once as there are lanes.
         length: tokens of an item.
         token_budget: the most padded tokens in a batch, at first.
+        threads: of the tensor library, which the lanes share.
     """
 
     def __init__(
@@ -55,23 +63,33 @@ class Runner(Generic[Item, Result]):
         run: Callable[[list[Item]], Sequence[Result]],
         length: Callable[[Item], int],
         token_budget: int,
+        threads: Threads | None = None,
     ) -> None:
         self.name = name
         self.token_budget = token_budget
+        self.lanes = 1
         self.stats = RunnerStats()
-        self.exclusive = threading.RLock()  # held while a batch runs; whoever holds it has peace
+        self.threads = threads or Threads()
         self._run = run
         self._length = length
-        self._wake = threading.Condition()
+        self._wake = threading.Condition()  # guards all below, and what becomes of a call
         self._calls: deque[Waiting[Item, Result]] = deque()
-        self._in_flight: list[Waiting[Item, Result]] = []
-        self._worker: threading.Thread | None = None
+        self._ready: deque[Share[Item, Result]] = deque()  # batches of the present round
+        self._workers = [Lane[Waiting[Item, Result]]() for _ in range(self.threads.counts[-1])]
         self._closed = False
 
     @property
     def alive(self) -> bool:
-        """Whether the worker runs, or has not been needed yet."""
-        return not self._closed and (self._worker is None or self._worker.is_alive())
+        """Whether the workers run, or have not been needed yet."""
+        return not self._closed and not any(lane.dead for lane in self._workers)
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Have the network to oneself: what was handed out already waits in its lane."""
+        with contextlib.ExitStack() as held:
+            for lane in self._workers:
+                held.enter_context(lane.running)
+            yield
 
     def __call__(self, items: Sequence[Item], call: Call) -> list[Result]:
         """Run all items and return their results in order.
@@ -89,95 +107,129 @@ class Runner(Generic[Item, Result]):
             if self._closed:
                 raise ModelUnavailable(f"model {self.name!r} is shutting down")
             self._calls.append(waiting)
-            self._ensure_worker()
-            self._wake.notify()
+            self._ensure_workers()
+            self._wake.notify_all()
         self._await(waiting)
         if waiting.error is not None:
             raise waiting.error
         return cast("list[Result]", waiting.results)
 
     def close(self) -> None:
-        """Refuse further calls, let the running batch end and fail what still waits."""
+        """Refuse further calls, let the running batches end and fail what still waits."""
         with self._wake:
             self._closed = True
-            self._ensure_worker()
+            self._refuse([*self._calls, *(call for batch in self._ready for call, _ in batch)])
+            self._calls.clear()
+            self._ready.clear()
             self._wake.notify_all()
-        if self._worker is not None:
-            self._worker.join()
+            threads = [lane.thread for lane in self._workers if lane.thread is not None]
+        for thread in threads:
+            thread.join()
+        with self._wake:
+            self._ensure_workers()  # answers whom a worker that died just now had in hand
 
     def _await(self, waiting: Waiting[Item, Result]) -> None:
         try:
             while not waiting.done.wait(min(_POLL_SECONDS, max(0.0, waiting.call.remaining()))):
                 waiting.call.check()
                 with self._wake:
-                    self._ensure_worker()
+                    self._ensure_workers()
         except BaseException:  # over, or the caller's thread was interrupted
             with self._wake:
                 waiting.fail(Cancelled("the request was cancelled"))
             raise
 
-    def _ensure_worker(self) -> None:
-        """Start a worker if none lives. What a dead one had in hand fails: it may be the cause."""
-        if self._worker is not None and self._worker.is_alive():
-            return
-        for waiting in self._in_flight:
-            waiting.fail(InferenceError(f"the worker of model {self.name!r} died and was replaced"))
-        self._in_flight = []
-        if self._closed:
-            self._refuse_all()
-            return
-        self._worker = threading.Thread(target=self._serve, name=f"model {self.name}", daemon=True)
-        self._worker.start()
+    def _ensure_workers(self) -> None:
+        """Start a worker for each lane. What a dead one had in hand fails: it may be the cause."""
+        for number, lane in enumerate(self._workers):
+            if lane.dead:
+                for waiting in lane.in_hand:
+                    waiting.fail(
+                        InferenceError(f"the worker of model {self.name!r} died and was replaced")
+                    )
+                lane.reset()
+            if lane.thread is None and number < self.lanes and not self._closed:
+                self._start(lane)
 
-    def _refuse_all(self) -> None:
-        for waiting in [*self._in_flight, *self._calls]:
-            waiting.fail(ModelUnavailable(f"model {self.name!r} is shutting down"))
-        self._in_flight = []
-        self._calls.clear()
-
-    def _serve(self) -> None:
+    def _start(self, lane: Lane[Waiting[Item, Result]]) -> None:
+        """Start a worker; where there can be no further thread the others do the work."""
         try:
-            while (share := self._next_round()) is not None:
-                self._run_round(share)
+            lane.start(self._serve, f"model {self.name}")
+        except RuntimeError:
+            if all(other.thread is None for other in self._workers):
+                raise
+            log.warning("model %s: no thread for a further worker", self.name)
+
+    def _refuse(self, calls: Iterable[Waiting[Item, Result]]) -> None:
+        for waiting in calls:
+            waiting.fail(ModelUnavailable(f"model {self.name!r} is shutting down"))
+
+    def _serve(self, lane: Lane[Waiting[Item, Result]]) -> None:
+        try:
+            while (batch := self._next_batch(lane)) is not None:
+                with lane.running:
+                    self.threads.use(lane.threads)
+                    self._run_batch(batch)
         except BaseException:
             # Nothing but a kill or a fault of this file gets here; the waiters' own poll replaces
             # this thread and answers those whose items were in hand.
-            log.exception("the worker of model %s died", self.name)
+            log.exception("a worker of model %s died", self.name)
 
-    def _next_round(self) -> Share[Item, Result] | None:
-        """Wait for work; None once the runner is closed."""
+    def _next_batch(self, lane: Lane[Waiting[Item, Result]]) -> Share[Item, Result] | None:
+        """Wait for work; None once the runner is closed or the lane is one too many."""
         with self._wake:
+            lane.in_hand = []
             while not self._closed:
-                self._in_flight = []
-                if self._calls:
-                    return self._take_round()
+                if lane not in self._workers[: self.lanes]:
+                    lane.reset()
+                    return None
+                if self._ready or self._plan_round(lane):
+                    return self._hand_out(lane)
                 self._wake.wait()
-            self._refuse_all()
             return None
+
+    def _hand_out(self, lane: Lane[Waiting[Item, Result]]) -> Share[Item, Result]:
+        """Give a lane the next batch, and all threads if nothing else is to be done."""
+        batch = self._ready.popleft()
+        lane.in_hand = list({id(waiting): waiting for waiting, _ in batch}.values())
+        others = any(other.in_hand for other in self._workers if other is not lane)
+        alone = not (others or self._ready or self._calls)
+        lane.threads = self.threads.share(1 if alone else self.lanes)
+        return batch
+
+    def _plan_round(self, lane: Lane[Waiting[Item, Result]]) -> bool:
+        """Make batches of a share of every waiting call; tell whether there are any."""
+        lane.in_hand = list(self._calls)  # should the worker die here, they are answered
+        share = self._take_round()
+        if not share:
+            lane.in_hand = []
+            return False
+        lengths = [waiting.lengths[item] for waiting, item in share]
+        limits = [waiting.call.batch_size or _NO_LIMIT for waiting, _ in share]
+        budget = spread(lengths, self.token_budget, self.lanes)
+        batches = plan(lengths, budget, limits)
+        self._ready.extend([share[i] for i in batch] for batch in batches)
+        padding = padding_ratio(lengths, batches)
+        self.stats = self.stats.plus(len(batches), len(share), padding)
+        self._wake.notify_all()  # the other lanes
+        return True
 
     def _take_round(self) -> Share[Item, Result]:
         """Take an equal share of tokens from every waiting call; calls with more go to the back."""
+        if not self._calls:
+            return []
         calls, self._calls = self._calls, deque()
         tokens = max(1, _ROUND_BATCHES * self.token_budget // len(calls))
-        share = []
+        share: Share[Item, Result] = []
         for waiting in calls:
             if waiting.over:
                 continue  # its own wait tells it so
-            self._in_flight.append(waiting)
             # A small batch costs nearly a full one's time, so its items count for more.
             least = self.token_budget // (waiting.call.batch_size or _NO_LIMIT)
             share += [(waiting, item) for item in waiting.take(tokens, least)]
             if waiting.pending:
                 self._calls.append(waiting)
         return share
-
-    def _run_round(self, share: Share[Item, Result]) -> None:
-        lengths = [waiting.lengths[item] for waiting, item in share]
-        limits = [waiting.call.batch_size or _NO_LIMIT for waiting, _ in share]
-        batches = plan(lengths, self.token_budget, limits)
-        self._run_parts([[share[i] for i in batch] for batch in batches])
-        padding = padding_ratio(lengths, batches)
-        self.stats = self.stats.plus(len(batches), len(share), padding)
 
     def _run_batch(self, batch: Share[Item, Result]) -> None:
         """Run one batch; on failure split it until the items at fault stand alone."""
@@ -188,23 +240,28 @@ class Runner(Generic[Item, Result]):
             self._run_parts(parts)
             return
         try:
-            with self.exclusive:
-                results = self._run([waiting.items[item] for waiting, item in batch])
+            results = self._run([waiting.items[item] for waiting, item in batch])
+            if len(results) != len(batch):
+                raise InferenceError(f"{len(results)} results for {len(batch)} items")
         except Exception as error:  # whatever a model may raise
             if len(batch) == 1:
                 self._fail(batch[0][0], error)
                 return
             parts = self._split(batch, error)
         else:
-            for (waiting, item), result in zip(batch, results, strict=True):
-                waiting.settle(item, result)
+            with self._wake:
+                for (waiting, item), result in zip(batch, results, strict=True):
+                    waiting.settle(item, result)
             return
         # Out here the error is gone, and with its traceback what the failed batch held in memory.
         self._run_parts(parts)
 
     def _run_parts(self, parts: list[Share[Item, Result]]) -> None:
         for part in parts:
-            if not self._closed:
+            if self._closed:
+                with self._wake:
+                    self._refuse(waiting for waiting, _ in part)
+            else:
                 self._run_batch(part)
 
     def _split(self, batch: Share[Item, Result], error: Exception) -> list[Share[Item, Result]]:
@@ -214,14 +271,15 @@ class Runner(Generic[Item, Result]):
             return halves
         # Half of what was too much, which is one item's length at least.
         most = len(batch) * max(waiting.lengths[item] for waiting, item in batch) // 2
-        if most < self.token_budget:
-            self.token_budget = max(1, most)
-            self.stats = replace(self.stats, halvings=self.stats.halvings + 1)
-            log.warning(
-                "model %s ran out of memory; its batches are now of %d padded tokens at most",
-                self.name,
-                self.token_budget,
-            )
+        with self._wake:
+            if most < self.token_budget:
+                self.token_budget = max(1, most)
+                self.stats = replace(self.stats, halvings=self.stats.halvings + 1)
+                log.warning(
+                    "model %s ran out of memory; its batches are now of %d padded tokens at most",
+                    self.name,
+                    self.token_budget,
+                )
         parts = self._fitting(batch)
         return parts if len(parts) > 1 else halves  # items of no length would all fit for ever
 
@@ -232,8 +290,9 @@ class Runner(Generic[Item, Result]):
     def _fail(self, waiting: Waiting[Item, Result], error: Exception) -> None:
         """Answer the call of an item that cannot be run even alone."""
         log.error("model %s failed on one item", self.name, exc_info=error)
-        self.stats = replace(self.stats, failed_items=self.stats.failed_items + 1)
         what = "ran out of memory" if ran_out(error) else "failed"
         failure = InferenceError(f"model {self.name!r} {what} on one of the documents")
         failure.__cause__ = error
-        waiting.fail(failure)
+        with self._wake:
+            self.stats = replace(self.stats, failed_items=self.stats.failed_items + 1)
+            waiting.fail(failure)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class RunnerStats:
-    """Counts since the start: batches run, items, mean padding ratio, halvings of the budget."""
+    """Counts since the start: batches planned, items in them, mean padding ratio, halvings."""
 
     batches: int = 0
     items: int = 0

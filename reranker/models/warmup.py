@@ -1,9 +1,10 @@
 """How a model runs fastest on this machine: measured for a moment when it is warmed.
 
-Two things are chosen, in this order, each on batches of real text:
+Three things are chosen, in this order, each on batches of real text:
 
 1. the way of running the network: the attention kernel, and the backend where there are two;
-2. the padded tokens of a batch: more amortise a batch's overhead, fewer stay in the cache.
+2. the padded tokens of a batch: more amortise a batch's overhead, fewer stay in the cache;
+3. how many batches torch runs at a time, with a share of the threads each.
 
 A way is a candidate only if it agrees with the first one within `TOLERANCE`, so a score does
 not depend on the choice by more than that. A candidate must win by `MARGIN`: what is as good as
@@ -16,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SECONDS = 1.0
-"""What comparing sizes may take, about, and half of it for each way beyond the first: a candidate
-that would overrun is left out."""
+"""What comparing sizes may take, about, and half of it for each way beyond the first and for
+lanes: a candidate that would overrun is left out."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2, "int8": 2e-1}
 """By number format, the most that two ways may differ: in cosines, and in logits as a share of
 1 + |logit|, since a number of few bits has so many digits and no more."""
@@ -59,17 +61,19 @@ class Tuned:
 
     way: str
     token_budget: int
+    lanes: int
     rates: Mapping[str, float]
 
     def __str__(self) -> str:
         rates = ", ".join(f"{name} {rate:.0f}/s" for name, rate in self.rates.items())
-        return f"{self.way}, {self.token_budget} padded tokens a batch ({rates})"
+        how = f"{self.token_budget} padded tokens a batch, {self.lanes} at a time"
+        return f"{self.way}, {how} ({rates})"
 
 
 def tune(
     model: Tunable, dtype: str, budgets: Sequence[int] = (), seconds: float = SECONDS
 ) -> Tuned:
-    """Measure a model and leave it as it was fastest. Its worker waits meanwhile.
+    """Measure a model and leave it as it was fastest. Its workers wait meanwhile.
 
     Args:
         model: loaded, and run before.
@@ -77,7 +81,8 @@ def tune(
         budgets: padded tokens a batch to choose among; none leaves them as they are.
         seconds: the time to spend on sizes, about; see `SECONDS`.
     """
-    with model.runner.exclusive:
+    with model.runner.exclusive():
+        model.runner.threads.use(model.runner.threads.total)
         present = model.runner.token_budget
         if model.runner.stats.halvings:  # more than this has been seen not to fit
             budgets = [budget for budget in budgets if budget <= present]
@@ -97,7 +102,8 @@ def tune(
         clock.compare(trials, seconds)
         size = clock.fastest(list(sizes), f"{present} tokens")
         model.runner.token_budget = sizes.get(size, present)
-        return Tuned(way, model.runner.token_budget, clock.rates)
+        model.runner.lanes = _lanes(model, clock, seconds / 2)
+        return Tuned(way, model.runner.token_budget, model.runner.lanes, clock.rates)
 
 
 def tolerance_of(way: str, dtype: str) -> float:
@@ -110,6 +116,21 @@ def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     if one.ndim == 2:
         return float(np.abs(one @ one.T - other @ other.T).max())
     return float((np.abs(one - other) / (1 + np.abs(other))).max())
+
+
+def _lanes(model: Tunable, clock: _Clock, seconds: float) -> int:
+    """Return how many batches at a time are fastest; exported networks run one."""
+    threads, ways = model.runner.threads, model.ways
+    if len(threads.counts) == 1 or ways.backend != "torch" or ways.keeps_state:
+        return 1
+    probe = model.probe(_TRIAL_TOKENS // _LENGTH, _LENGTH)
+    counts = {f"lanes: {count}": count for count in threads.counts}
+    trials = {
+        name: (count * _TRIAL_TOKENS, partial(threads.at_once, count, probe), lambda: None)
+        for name, count in counts.items()
+    }
+    clock.compare(trials, seconds)
+    return counts[clock.fastest(list(counts), f"lanes: {threads.counts[0]}")]
 
 
 class _Clock:
@@ -126,7 +147,9 @@ class _Clock:
         return {name: 1 / max(spent, 1e-12) for name, spent in self._best.items()}
 
     def compare(
-        self, trials: Mapping[str, tuple[int, Probe, Callable[[], None]]], seconds: float
+        self,
+        trials: Mapping[str, tuple[int, Callable[[], object], Callable[[], None]]],
+        seconds: float,
     ) -> None:
         until = time.perf_counter() + seconds
         for _ in range(_ROUNDS):

@@ -51,6 +51,19 @@ class Ways:
         """Return "torch", or the name of the exported copy that runs."""
         return self._current or "torch"
 
+    @property
+    def keeps_state(self) -> bool:
+        """Whether a run changes the network, so that two must not run at a time.
+
+        Rotary positions that stretch with the text are computed anew for every batch and kept.
+        """
+        modules = self.network.modules() if hasattr(self.network, "modules") else ()
+        kinds = (getattr(module, "rope_type", None) for module in modules)
+        found = {
+            each for kind in kinds for each in (kind.values() if isinstance(kind, dict) else [kind])
+        }
+        return bool(found & {"dynamic", "longrope"})
+
     def offer(self, exported: Mapping[str, Callable[..., Any]], *, only: bool = False) -> None:
         """Add exported copies of the network, called as its `forward` is.
 

@@ -31,6 +31,7 @@ class Running(TypedDict):
     window: int | None
     max_model_len: int | None
     max_batch_tokens: int | None
+    concurrent_batches: int | None
     dimensions: int | None
 
 
@@ -198,5 +199,6 @@ class Listing:
             "window": windows[0],
             "max_model_len": windows[0],
             "max_batch_tokens": min((each.runner.token_budget for each in live), default=None),
+            "concurrent_batches": max((each.runner.lanes for each in live), default=None),
             "dimensions": vectors[0] if vectors else None,
         }

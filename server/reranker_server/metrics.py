@@ -109,8 +109,8 @@ class _State:
 def _runners(models: Iterable[Any]) -> Iterator[Metric]:
     """Yield what the loaded models' workers and caches count."""
     runner = {
-        "batches": _counter("batches", "Batches run."),
-        "items": _counter("items", "Texts and pairs run."),
+        "batches": _counter("batches", "Batches planned."),
+        "items": _counter("items", "Texts and pairs in them."),
         "failed_items": _counter("failed_items", "Texts and pairs that a model failed on."),
         "halvings": _counter("out_of_memory", "Times that batches were made smaller for good."),
     }

@@ -53,6 +53,7 @@ class Own:
         model = models.cross(name) if role == "cross-encoder" else models.bi(name)
         found = {name: getattr(models.hardware, name) for name in ("device", "dtype", "threads")}
         found["token_budget"] = model.runner.token_budget
+        found["lanes"] = model.runner.lanes
         ways = getattr(model, "ways", None)
         found["attention"] = getattr(ways, "attention", None)
         found["backend"] = getattr(ways, "backend", "torch")

@@ -1,7 +1,8 @@
 """Stop-watches in a model: around calls to its runner, its network and its pooling.
 
 They stand in the place of attributes of the engine's own objects for a while, so that the
-engine need not carry them.
+engine need not carry them. Meanwhile a model runs one batch at a time, since the seconds of two
+that run at once do not add up to a request's.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Probe:
     def __enter__(self) -> Probe:
         for model in self._models:
             runner = model.runner
+            self._replace(runner, "lanes", 1)
             self._replace(runner, "_run", _Watch(runner._run, self._add_network))
             self._replace(model, "runner", _Watch(runner, self._add_call))
             for pooler in getattr(getattr(model, "network", None), "_poolers", ()):
@@ -46,9 +48,9 @@ class Probe:
             hook.remove()
         self._undo, self._hooks = [], []
 
-    def _replace(self, owner: Any, name: str, watch: _Watch) -> None:
+    def _replace(self, owner: Any, name: str, other: Any) -> None:
         self._undo.append((owner, name, getattr(owner, name)))
-        setattr(owner, name, watch)
+        setattr(owner, name, other)
 
     def _add_call(self, seconds: float) -> None:
         self.calls += seconds

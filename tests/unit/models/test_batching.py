@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reranker.models.batching import padding_ratio, plan
+from reranker.models.batching import padding_ratio, plan, spread
 
 LENGTHS = st.lists(st.integers(0, 600), max_size=80)
 BUDGETS = st.integers(1, 2000)
@@ -88,3 +88,25 @@ def test_sorting_spares_padding() -> None:
     unsorted = [list(range(i, i + 2)) for i in range(0, 40, 2)]
     assert padding_ratio(lengths, plan(lengths, 1000)) == 1.0
     assert padding_ratio(lengths, unsorted) > 1.9
+
+
+@given(LENGTHS.filter(bool), st.integers(600, 8000), st.sampled_from([1, 2, 4]))
+def test_spreading_never_goes_over_the_budget_nor_makes_needless_batches(
+    lengths: list[int], budget: int, lanes: int
+) -> None:
+    found = spread(lengths, budget, lanes)
+    assert found <= budget
+    fewest = len(plan(lengths, budget))
+    assert len(plan(lengths, found)) <= -(-fewest // lanes) * lanes
+
+
+def test_work_is_dealt_out_evenly_to_lanes() -> None:
+    lengths = [60 - i for i in range(20)]
+    assert len(plan(lengths, 4096)) == 1
+    padded = [lengths[b[0]] * len(b) for b in plan(lengths, spread(lengths, 4096, 2))]
+    assert len(padded) == 2
+    assert max(padded) <= 1.15 * min(padded)
+
+
+def test_little_work_stays_together() -> None:
+    assert len(plan([10] * 12, spread([10] * 12, 4096, 4))) == 1

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reranker.errors import Cancelled, DeadlineExceeded, InferenceError, ModelUnavailable
+from reranker.models.lanes import Lane, Threads
 from reranker.models.runner import Runner
 from reranker.types import Call
 
@@ -323,7 +324,7 @@ def test_the_runner_says_that_its_worker_is_dead_until_it_is_replaced(
     with pytest.raises(InferenceError):
         runner(["kill"], Call())
     assert runner.alive  # the victim's own wait replaced it
-    runner._worker = threading.Thread()  # one that never ran stands for one that died
+    runner._workers[0].thread = threading.Thread()  # one that never ran stands for a dead one
     assert not runner.alive
     assert runner(["next"], Call()) == ["NEXT"]
     assert runner.alive
@@ -424,6 +425,168 @@ def _once(runner: Runner[str, str]) -> threading.Event:
             return False
 
     return Interrupting()
+
+
+@pytest.fixture
+def lanes(model: Model) -> Iterator[Runner[str, str]]:
+    """A runner with two lanes of one thread each, or one of two."""
+    made: Runner[str, str] = Runner("test", model, len, 1000, Threads(2))
+    made.lanes = 2
+    yield made
+    model.gate.set()
+    made.close()
+
+
+def test_two_lanes_run_two_batches_at_a_time(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.hold()
+    call = pool.submit(lanes, ["x" * 100] * 8, Call())
+    model.wait_inside()
+    model.wait_inside()  # though the first is still held
+    model.gate.set()
+    assert call.result(WAIT) == ["X" * 100] * 8
+    assert sorted(map(len, model.batches)) == [4, 4]
+
+
+def test_a_batch_alone_has_all_threads_and_two_have_half_each(pool: ThreadPoolExecutor) -> None:
+    used, here = [], threading.local()
+
+    def run(batch: list[str]) -> list[str]:
+        used.append(here.count)
+        meet.wait(WAIT)
+        return batch
+
+    runner = Runner("test", run, len, 1000, Threads(2, lambda n: setattr(here, "count", n)))
+    runner.lanes = 2
+    meet = threading.Barrier(1)
+    runner(["alone"], Call())
+    assert used == [2]
+    meet = threading.Barrier(2)
+    runner(["x" * 300, "y" * 300], Call())
+    assert used[1:] == [1, 1]
+    runner.close()
+
+
+def test_a_call_spread_over_lanes_comes_back_whole_and_in_order(
+    lanes: Runner[str, str], pool: ThreadPoolExecutor
+) -> None:
+    def many(seed: int) -> None:
+        for turn in range(20):
+            texts = [f"{seed}.{turn}.{i}" + "y" * (37 * i % 300) for i in range(seed % 40 + 1)]
+            assert lanes(texts, Call()) == [text.upper() for text in texts]
+
+    for done in [pool.submit(many, seed) for seed in range(32)]:
+        done.result(WAIT * 3)
+
+
+def test_a_lane_that_dies_fails_what_it_had_in_hand_and_not_the_other_lane_s(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.fault = lambda text: SystemExit() if text.startswith("kill") else None
+    model.hold()
+    good = pool.submit(lanes, ["g" * 900], Call())
+    model.wait_inside()
+    bad = pool.submit(lanes, ["kill" * 200], Call())
+    model.wait_inside()
+    model.gate.set()
+    assert good.result(WAIT) == ["G" * 900]
+    with pytest.raises(InferenceError, match="died and was replaced"):
+        bad.result(WAIT)
+    assert lanes(["x" * 300] * 4, Call()) == ["X" * 300] * 4
+    assert lanes.alive
+
+
+def test_close_waits_for_both_lanes_and_answers_every_waiter(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.hold()
+    call = pool.submit(lanes, ["x" * 500] * 40, Call())
+    model.wait_inside()
+    model.wait_inside()
+    closing = pool.submit(lanes.close)
+    until(lambda: lanes._closed)
+    model.gate.set()
+    closing.result(WAIT)
+    with pytest.raises(ModelUnavailable):
+        call.result(WAIT)
+    assert len(model.batches) == 2
+
+
+def test_whoever_has_the_network_exclusively_sees_no_batch_run(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    with lanes.exclusive():
+        call = pool.submit(lanes, ["x" * 300] * 6, Call())
+        time.sleep(0.1)
+        assert model.batches == []
+    assert call.result(WAIT) == ["X" * 300] * 6
+
+
+def test_a_call_whose_batches_all_run_is_answered_though_the_runner_closes(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.hold()
+    call = pool.submit(lanes, ["x" * 100] * 8, Call())
+    model.wait_inside()
+    model.wait_inside()
+    closing = pool.submit(lanes.close)
+    until(lambda: lanes._closed)
+    model.gate.set()
+    closing.result(WAIT)
+    assert call.result(WAIT) == ["X" * 100] * 8
+
+
+def test_a_split_batch_that_is_not_run_to_its_end_is_answered(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.fault = lambda text: RuntimeError("not together") if len(model.batches[-1]) > 1 else None
+    model.hold()
+    call = pool.submit(lanes, ["x" * 100] * 2, Call())
+    model.wait_inside()
+    closing = pool.submit(lanes.close)
+    until(lambda: lanes._closed)
+    model.gate.set()
+    closing.result(WAIT)
+    with pytest.raises(ModelUnavailable):
+        call.result(WAIT)
+
+
+def test_a_worker_that_dies_while_it_plans_leaves_nobody_waiting(
+    lanes: Runner[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reranker.models.runner.plan", fails)
+        with pytest.raises(InferenceError, match="died"):
+            lanes(["x"], Call())
+    assert lanes(["after"], Call()) == ["AFTER"]
+
+
+def test_where_there_is_no_thread_for_a_second_lane_the_first_does_the_work(
+    lanes: Runner[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Lane.start
+
+    def refuse(lane: Lane[object], *arguments: object) -> None:
+        if lane is not lanes._workers[0]:
+            raise RuntimeError("can't start new thread")
+        start(lane, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Lane, "start", refuse)
+    assert lanes(["x" * 300] * 6, Call()) == ["X" * 300] * 6
+    assert lanes.alive
+
+
+def test_a_lane_that_is_one_too_many_ends(lanes: Runner[str, str], model: Model) -> None:
+    lanes(["x" * 300] * 6, Call())
+    lanes.lanes = 1
+    for _ in range(10):
+        assert lanes(["x" * 300] * 6, Call()) == ["X" * 300] * 6
+    until(lambda: lanes._workers[1].thread is None)
+    assert lanes.alive
 
 
 def test_stats_count_batches_items_and_padding(runner: Runner[str, str]) -> None:

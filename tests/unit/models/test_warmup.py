@@ -17,6 +17,7 @@ from support.texts import LONG, ODD, PLAIN
 
 from reranker.models import warmup
 from reranker.models.hardware import Hardware, choose
+from reranker.models.lanes import Threads
 from reranker.models.runner import Runner
 from reranker.models.samples import passages
 from reranker.models.warmup import Probe, difference, tune
@@ -49,12 +50,13 @@ class Timed:
         self.names = ways
         self.answers = answers or {}
         self.way = ways[0]
+        self.backend, self.keeps_state = "torch", False
         self.ran: list[tuple[str, int]] = []
         self.runner: Runner[Any, Any] = Runner("timed", lambda batch: batch, len, budget)
 
     @property
     def ways(self) -> Any:
-        return SimpleNamespace(all=self.all)
+        return SimpleNamespace(all=self.all, backend=self.backend, keeps_state=self.keeps_state)
 
     def all(self) -> dict[str, Callable[[], None]]:
         return {name: lambda name=name: setattr(self, "way", name) for name in self.names}
@@ -156,6 +158,35 @@ def test_no_size_is_tried_again_that_did_not_fit_before(tuned: Callable[..., Any
     model.runner.stats = replace(model.runner.stats, halvings=1)
     assert tuned(model).token_budget <= 2048
     assert max(tokens for _, tokens in model.ran) <= 2048
+
+
+@pytest.mark.parametrize(("gain", "lanes"), [(1.5, 2), (1.02, 1), (0.8, 1)])
+def test_two_batches_at_a_time_are_taken_where_that_is_faster(
+    tuned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, gain: float, lanes: int
+) -> None:
+    model = Timed(per_token({}))
+    model.runner = Runner("timed", lambda batch: batch, len, 4096, Threads(2))
+
+    def at_once(self: Threads, count: int, run: Probe) -> None:
+        start = model.now
+        run()
+        if count == 2:  # twice the tokens in less than twice the time
+            model.now = start + (model.now - start) * 2 / gain
+
+    monkeypatch.setattr(Threads, "at_once", at_once)
+    made = tuned(model)
+    assert made.lanes == model.runner.lanes == lanes
+
+
+@pytest.mark.parametrize("reason", [{"backend": "openvino"}, {"keeps_state": True}])
+def test_some_networks_run_one_batch_at_a_time(
+    tuned: Callable[..., Any], reason: dict[str, Any]
+) -> None:
+    model = Timed(per_token({}))
+    vars(model).update(reason)
+    model.runner = Runner("timed", lambda batch: batch, len, 4096, Threads(2))
+    assert tuned(model).lanes == 1
+    assert "lanes: 2" not in tuned(model).rates
 
 
 def test_a_given_budget_is_not_measured() -> None:
