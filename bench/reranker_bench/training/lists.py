@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.random import Generator
@@ -144,7 +145,9 @@ def _negatives(material: Material, query: int, random: Generator) -> list[int]:
     judged = [int(j) for j in random.permutation(made.judged) if int(j) not in shut][:4]
     hard = [c for c in material.candidates[query] if c not in shut]
     top, rest = random.permutation(hard[:6])[:4], random.permutation(hard[6:])[:4]
-    far = [int(i) for i in random.integers(len(material.passages), size=8)]
+    # Of a query that may be about many passages few are left, so all are gone through.
+    anywhere = (int(i) for i in random.permutation(len(material.passages)))
+    far = list(islice((i for i in anywhere if i not in shut), 8))
     mixed = [int(i) for pair in zip(top, rest, strict=False) for i in pair]
     # One document in a list is far from the query, so that plain irrelevance is learnt too.
     order = [*judged, *mixed[:4], *far[:1], *mixed[4:], *far[1:]]

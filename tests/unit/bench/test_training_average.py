@@ -21,9 +21,12 @@ def test_weights_lie_between_the_beginning_and_the_end(
     monkeypatch.setattr(average, "new_cross_encoder", lambda seed: seeds.append(seed) or fresh)
     begun = fresh.state_dict()
     trained = {name: begun[name] + 1 for name in ("gates", "segments")}
-    save_file(trained, tmp_path / average.FILE)
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder, off in zip(folders, (-0.5, 0.5), strict=True):
+        folder.mkdir()
+        save_file({k: part + off for k, part in trained.items()}, folder / average.FILE)
 
-    given = ["--overlay", str(tmp_path), "--output", str(tmp_path), "--share", str(share)]
+    given = ["--overlay", *map(str, folders), "--output", str(tmp_path), "--share", str(share)]
     assert average.main([*given, "--seed", "5"]) == 0
 
     made = load_file(tmp_path / average.FILE)

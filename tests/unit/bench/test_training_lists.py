@@ -36,6 +36,16 @@ def test_lists_never_hold_what_is_unsure(material: Material, idf: np.ndarray) ->
         assert shut.isdisjoint(tuple(example.document) for example in one.examples)
 
 
+def test_a_query_unsure_of_most_passages_still_gets_a_whole_list(
+    material: Material, idf: np.ndarray
+) -> None:
+    unsure = tuple(range(10, 39))  # leaves eight or nine of forty
+    queries = tuple(replace(query, unsure=unsure) for query in material.queries)
+    source = ListSource([replace(material, queries=queries)], idf, seed=1)
+    for step in range(10):
+        assert {len(one.examples) for one in source.draw(step, 4)} == {NEGATIVES + 1}
+
+
 def test_a_sentence_that_became_the_query_is_removed_from_its_passage(
     material: Material, idf: np.ndarray
 ) -> None:
