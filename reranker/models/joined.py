@@ -63,7 +63,10 @@ class Interaction(nn.Module):
             document: the same for the document.
         """
         pooled_query, pooled_document = (_mean(states, part) for part in (query, document))
-        cosine = functional.cosine_similarity(pooled_query, pooled_document)
+        # Written out, since OpenVINO cannot convert torch's own cosine.
+        pooled = (pooled_query, pooled_document)
+        unit_query, unit_document = (functional.normalize(each, dim=-1) for each in pooled)
+        cosine = (unit_query * unit_document).sum(-1)
         unit = functional.normalize(states, dim=-1)
         similarity = unit @ unit.transpose(1, 2)
         share = (similarity / TAU).masked_fill(~document[:, None, :], -torch.inf).softmax(-1)
@@ -87,6 +90,8 @@ class JoinedBert(nn.Module):
     """
 
     base_model_prefix: ClassVar[str] = "bert"
+    exact_parts: ClassVar[tuple[str, ...]] = ("interaction",)
+    """Modules that int8 would ruin: a similarity of states is divided by a small temperature."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()

@@ -37,7 +37,7 @@ from reranker.models.warmup import difference
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1  # raise it when exporting changes
+_FORMAT = 2  # raise it when exporting changes
 Features = Mapping[str, torch.Tensor]
 
 
@@ -125,7 +125,8 @@ def _write(
         openvino = _openvino()
         converted = openvino.convert_model(plain, example_input=checks[0])
         if int8:
-            converted = _in_int8(converted, [s for i, s in enumerate(samples) if i % 4])
+            others = [sample for i, sample in enumerate(samples) if i % 4]
+            converted = _in_int8(converted, others, getattr(network, "exact_parts", ()))
         openvino.save_model(converted, path, compress_to_fp16=False)
     request = _compile(path, "float32", torch.get_num_threads())
     masks = [sample["attention_mask"].numpy() for sample in samples[::4]]
@@ -136,16 +137,19 @@ def _write(
     return {"difference": max(apart), "classifies": plain.classifies}
 
 
-def _in_int8(converted: Any, samples: Sequence[Features]) -> Any:
+def _in_int8(converted: Any, samples: Sequence[Features], exact: Sequence[str]) -> Any:
+    """Return a converted network in int8 but for the modules named in `exact`."""
     import nncf
 
     nncf.set_log_level(logging.ERROR)
+    left = nncf.IgnoredScope(patterns=[rf".*\.{name}[./].*" for name in exact])
     rows = [[part.numpy() for part in sample.values()] for sample in samples]
     return nncf.quantize(
         converted,
         nncf.Dataset(rows),
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(rows),
+        ignored_scope=left,
     )
 
 

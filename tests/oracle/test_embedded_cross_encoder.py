@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from support.models import FLOAT32
 from support.texts import LONG, ODD, PLAIN
 
 from reranker import Reranker
+from reranker.models import openvino
+from reranker.models.backends import offer_exports
 from reranker.models.catalog import DEFAULT_CROSS_ENCODER
+from reranker.models.warmup import TOLERANCE, difference
 from reranker.settings import Settings
 from reranker.types import Call
 from reranker_bench.training.base import base_tokenizer
@@ -39,3 +44,19 @@ def test_logits_agree_with_the_training_forward() -> None:
         model = engine.models.cross(DEFAULT_CROSS_ENCODER)
         scored = model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, call=Call())
     assert scored.logits == pytest.approx(wanted, abs=1e-3)
+
+
+@pytest.mark.skipif(not openvino.is_installed(), reason="no openvino, no nncf")
+@pytest.mark.parametrize(("int8", "way"), [(False, "openvino"), (True, "openvino int8")])
+def test_an_export_for_openvino_agrees_with_the_network(
+    tmp_path: Path, int8: bool, way: str
+) -> None:
+    settings = Settings.load(dtype="float32", backend="torch", offline=True, cache_mb=0)
+    with Reranker(settings) as engine:
+        model = engine.models.cross(DEFAULT_CROSS_ENCODER)
+        scores = [model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, call=Call()).logits]
+        named = replace(FLOAT32, backend="openvino", exports=tmp_path, int8=int8)
+        offer_exports(model, named)  # type: ignore[arg-type]
+        assert model.ways.backend == way  # type: ignore[attr-defined]
+        scores.append(model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, call=Call()).logits)
+    assert difference(*scores) <= TOLERANCE["int8" if int8 else "float32"]
