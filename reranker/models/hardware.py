@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 # Matrix units that make bfloat16 faster than float32; without one it is slower.
 _FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 _FAST_INT8_FLAGS = {"amx_int8", "avx512_vnni", "avx_vnni"}
-_TOKEN_BUDGET = {"cpu": 4096, "cuda": 65536, "mps": 16384}
-_TRIALS = {"cpu": (1024, 2048, 4096, 8192), "cuda": (16384, 32768, 65536, 131072)}
+_TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536, "mps": 16384}
+_TRIALS = {"cpu": (1024, 2048, 4096), "cuda": (16384, 32768, 65536, 131072)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,7 @@ class Runner(Generic[Item, Result]):
                         InferenceError(f"the worker of model {self.name!r} died and was replaced")
                     )
                 lane.reset()
+                self._wake.notify_all()
             if lane.thread is None and number < self.lanes and not self._closed:
                 self._start(lane)
 
@@ -179,14 +180,24 @@ class Runner(Generic[Item, Result]):
         """Wait for work; None once the runner is closed or the lane is one too many."""
         with self._wake:
             lane.in_hand = []
+            self._wake.notify_all()  # its threads are free
             while not self._closed:
                 if lane not in self._workers[: self.lanes]:
                     lane.reset()
                     return None
-                if self._ready or self._plan_round(lane):
+                if self._threads_left() and (self._ready or self._plan_round(lane)):
                     return self._hand_out(lane)
                 self._wake.wait()
             return None
+
+    def _threads_left(self) -> bool:
+        """Tell whether the batches that run leave a lane's share of the threads.
+
+        A batch that began alone has all of them. What comes meanwhile waits for its end and is
+        merged, which for small work is faster than many small batches side by side.
+        """
+        used = sum(lane.threads for lane in self._workers if lane.in_hand)
+        return self.threads.total - used >= self.threads.share(self.lanes)
 
     def _hand_out(self, lane: Lane[Waiting[Item, Result]]) -> Share[Item, Result]:
         """Give a lane the next batch, and all threads if nothing else is to be done."""

@@ -468,6 +468,19 @@ def test_a_batch_alone_has_all_threads_and_two_have_half_each(pool: ThreadPoolEx
     runner.close()
 
 
+def test_what_comes_while_a_batch_has_all_threads_is_merged(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    block(lanes, model, pool)
+    calls = [pool.submit(lanes, [f"call{i}"], Call()) for i in range(8)]
+    until(lambda: len(lanes._calls) == 8)
+    time.sleep(0.05)
+    assert len(model.batches) == 1, "a second batch would have had no thread of its own"
+    model.gate.set()
+    assert [call.result(WAIT) for call in calls] == [[f"CALL{i}"] for i in range(8)]
+    assert [len(batch) for batch in model.batches] == [1, 8]
+
+
 def test_a_call_spread_over_lanes_comes_back_whole_and_in_order(
     lanes: Runner[str, str], pool: ThreadPoolExecutor
 ) -> None:
@@ -484,11 +497,10 @@ def test_a_lane_that_dies_fails_what_it_had_in_hand_and_not_the_other_lane_s(
     lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     model.fault = lambda text: SystemExit() if text.startswith("kill") else None
-    model.hold()
+    block(lanes, model, pool)
     good = pool.submit(lanes, ["g" * 900], Call())
-    model.wait_inside()
     bad = pool.submit(lanes, ["kill" * 200], Call())
-    model.wait_inside()
+    until(lambda: len(lanes._calls) == 2)
     model.gate.set()
     assert good.result(WAIT) == ["G" * 900]
     with pytest.raises(InferenceError, match="died and was replaced"):

@@ -160,8 +160,8 @@ def test_no_size_is_tried_again_that_did_not_fit_before(tuned: Callable[..., Any
     assert max(tokens for _, tokens in model.ran) <= 2048
 
 
-@pytest.mark.parametrize(("gain", "lanes"), [(1.5, 2), (1.02, 1), (0.8, 1)])
-def test_two_batches_at_a_time_are_taken_where_that_is_faster(
+@pytest.mark.parametrize(("gain", "lanes"), [(1.5, 2), (0.98, 2), (0.8, 1)])
+def test_two_batches_at_a_time_are_taken_unless_that_is_slower(
     tuned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, gain: float, lanes: int
 ) -> None:
     model = Timed(per_token({}))
