@@ -41,6 +41,7 @@ class Runner:
     def __init__(self) -> None:
         self._run = lambda items: time.sleep(0.02) or items
         self.token_budget = 7
+        self.lanes = 2
 
     def __call__(self, items, call):
         time.sleep(0.01)
@@ -58,11 +59,13 @@ def test_a_probe_tells_waiting_from_work_and_leaves_nothing_behind() -> None:
     with Probe([model, object()]) as probe:
         assert model.runner([1], None) == [1]
         assert model.runner.token_budget == 7
+        assert runner.lanes == 1, "seconds of batches that run at a time do not add up"
         assert probe.calls > probe.network >= 0.02
         probe.reset()
         assert probe.calls == 0
     assert model.runner is runner
     assert runner._run is run
+    assert runner.lanes == 2
 
 
 def test_seconds_are_split_by_hand() -> None:
