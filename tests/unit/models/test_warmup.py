@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support.models import FLOAT32, bi_encoder, cross_encoder
 from support.texts import LONG, ODD, PLAIN
 
@@ -21,6 +22,7 @@ from reranker.models.lanes import Threads
 from reranker.models.runner import Runner
 from reranker.models.samples import passages
 from reranker.models.warmup import Probe, difference, tune
+from reranker.models.ways import Ways
 from reranker.types import Call
 
 Checkpoint = Callable[[str], Path]
@@ -254,3 +256,14 @@ def test_passages_differ_and_are_long_enough_for_a_trial() -> None:
     made = passages(64)
     assert len(set(made)) == 64
     assert all(len(text.split()) > 128 for text in made)
+
+
+@pytest.mark.parametrize(
+    ("rope", "kept"),
+    [("default", False), ("dynamic", True), ({"full": "default", "local": "longrope"}, True)],
+)
+def test_positions_that_stretch_with_the_text_are_state(rope: object, kept: bool) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Identity())
+    assert not Ways("plain", network).keeps_state
+    network[1].rope_type = rope  # type: ignore[assignment]
+    assert Ways("rotary", network).keeps_state is kept
