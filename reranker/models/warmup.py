@@ -130,7 +130,7 @@ def _lanes(model: Tunable, clock: _Clock, seconds: float) -> int:
         for name, count in counts.items()
     }
     clock.compare(trials, seconds)
-    # Texts of one length are what lanes gain least on, so two are kept unless others are faster.
+    # Two unless others are faster: on real requests they gained more than in this short trial.
     return counts[clock.fastest(list(counts), f"lanes: {threads.counts[1]}")]
 
 

@@ -82,6 +82,14 @@ def block(runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor) -> o
     return first
 
 
+def close_meanwhile(runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor) -> None:
+    """Close a runner whose batches are held, and let them go on once it is closing."""
+    closing = pool.submit(runner.close)
+    until(lambda: runner._closed)
+    model.gate.set()
+    closing.result(WAIT)
+
+
 def test_results_come_back_in_the_order_of_the_items(runner: Runner[str, str]) -> None:
     texts = [f"{'x' * (i * 7 % 23)}{i}" for i in range(200)]
     assert runner(texts, Call()) == [text.upper() for text in texts]
@@ -351,10 +359,7 @@ def test_close_lets_the_running_batch_end_and_refuses_the_rest(
     block(runner, model, pool)
     waiting = [pool.submit(runner, [f"w{i}"] * 100, Call()) for i in range(5)]
     until(lambda: len(runner._calls) == 5)
-    closing = pool.submit(runner.close)
-    until(lambda: runner._closed)
-    model.gate.set()
-    closing.result(WAIT)
+    close_meanwhile(runner, model, pool)
     for call in waiting:
         with pytest.raises(ModelUnavailable, match="shutting down"):
             call.result(WAIT)
@@ -370,10 +375,7 @@ def test_close_ends_after_the_running_batch_not_after_the_round(
     model.hold()
     call = pool.submit(runner, ["x" * 40] * 50, Call())
     model.wait_inside()  # the first of the round's batches
-    closing = pool.submit(runner.close)
-    until(lambda: runner._closed)
-    model.gate.set()
-    closing.result(WAIT)
+    close_meanwhile(runner, model, pool)
     with pytest.raises(ModelUnavailable):
         call.result(WAIT)
     assert len(model.batches) == 1
@@ -386,10 +388,7 @@ def test_a_death_while_closing_still_answers_every_waiter(
     first = block(runner, model, pool)
     waiting = pool.submit(runner, ["waits"], Call())
     until(lambda: len(runner._calls) == 1)
-    closing = pool.submit(runner.close)
-    until(lambda: runner._closed)
-    model.gate.set()
-    closing.result(WAIT)
+    close_meanwhile(runner, model, pool)
     for call in (first, waiting):
         with pytest.raises((InferenceError, ModelUnavailable)):
             call.result(WAIT)  # type: ignore[attr-defined]
@@ -516,10 +515,7 @@ def test_close_waits_for_both_lanes_and_answers_every_waiter(
     call = pool.submit(lanes, ["x" * 500] * 40, Call())
     model.wait_inside()
     model.wait_inside()
-    closing = pool.submit(lanes.close)
-    until(lambda: lanes._closed)
-    model.gate.set()
-    closing.result(WAIT)
+    close_meanwhile(lanes, model, pool)
     with pytest.raises(ModelUnavailable):
         call.result(WAIT)
     assert len(model.batches) == 2
@@ -542,10 +538,7 @@ def test_a_call_whose_batches_all_run_is_answered_though_the_runner_closes(
     call = pool.submit(lanes, ["x" * 100] * 8, Call())
     model.wait_inside()
     model.wait_inside()
-    closing = pool.submit(lanes.close)
-    until(lambda: lanes._closed)
-    model.gate.set()
-    closing.result(WAIT)
+    close_meanwhile(lanes, model, pool)
     assert call.result(WAIT) == ["X" * 100] * 8
 
 
@@ -556,10 +549,7 @@ def test_a_split_batch_that_is_not_run_to_its_end_is_answered(
     model.hold()
     call = pool.submit(lanes, ["x" * 100] * 2, Call())
     model.wait_inside()
-    closing = pool.submit(lanes.close)
-    until(lambda: lanes._closed)
-    model.gate.set()
-    closing.result(WAIT)
+    close_meanwhile(lanes, model, pool)
     with pytest.raises(ModelUnavailable):
         call.result(WAIT)
 
