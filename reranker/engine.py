@@ -217,6 +217,7 @@ def _provider(settings: Settings, patience: float | None) -> Models:
             settings.threads,
             settings.token_budget,
             settings.attention,
+            settings.weights,
             settings.measure,
             settings.backend,
             settings.exports,

@@ -73,6 +73,10 @@ class Settings(Section):
     attention: Literal["auto", "sdpa", "eager"] = Field(
         "auto", description="kernel of attention; auto is the faster one where it is measured"
     )
+    weights: Literal["auto", "packed", "plain"] = Field(
+        "auto",
+        description="how torch keeps them on a CPU; auto is packed unless measured to be slower",
+    )
     measure: bool = Field(
         True,
         description="when a model is warmed, time what was left to us for about a second",

@@ -59,7 +59,8 @@ def offer_exports(model: Exportable, hardware: Hardware) -> None:
     elif hardware.device != "cpu":
         reasons.append(f"openvino: it is on {hardware.device}")
     else:
-        found, reasons = _precisions(model, hardware)
+        with model.ways.plain_weights():
+            found, reasons = _precisions(model, hardware)
     for reason in reasons:
         log.warning("model %s does not run on %s", model.name, reason)
     if named and not found:

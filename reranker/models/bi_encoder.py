@@ -58,7 +58,7 @@ class SentenceBiEncoder:
         self.digest = digest
         self.network = BiNetwork(name, model, hardware, heads or Heads())
         self.window = self.network.window
-        self.ways = Ways(name, self.network.inner, hardware.attention)
+        self.ways = Ways(name, self.network.inner, hardware.attention, hardware.weights)
         self.tokenizer = TextTokenizer(model.tokenizer.backend_tokenizer)
         self.prompts = {kind: model.prompts.get(kind) or "" for kind in ("query", "document")}
         self.cache: Cache[KnownText] = Cache(cache_bytes, lambda known: known.nbytes)

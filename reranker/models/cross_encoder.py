@@ -18,6 +18,7 @@ from reranker.models.cache import Cache, key
 from reranker.models.inputs import collate, window_of
 from reranker.models.known import KnownPair
 from reranker.models.lanes import threads_for
+from reranker.models.memory import bytes_of
 from reranker.models.roles import Scored
 from reranker.models.runner import Runner
 from reranker.models.samples import QUESTIONS, batches, passages
@@ -77,7 +78,8 @@ class PairCrossEncoder:
         self.cache: Cache[KnownPair] = Cache(cache_bytes, lambda _: _KNOWN_BYTES)
         network: Any = model  # its `to` is typed for instances of another kind
         self._model = network.to(device=hardware.device, dtype=hardware.torch_dtype).eval()
-        self.ways = Ways(name, network, hardware.attention)
+        self.weight_bytes = bytes_of(network)
+        self.ways = Ways(name, network, hardware.attention, hardware.weights)
         self._inputs = tokenizer.model_input_names
         self._pad = int(tokenizer.pad_token_id or 0)
         self.runner = Runner(
@@ -110,11 +112,6 @@ class PairCrossEncoder:
             query_truncated=whole.truncated or len(query_ids) < len(whole.ids),
             cached=cached,
         )
-
-    @property
-    def weight_bytes(self) -> int:
-        """Return the memory of the weights."""
-        return sum(part.numel() * part.element_size() for part in self._model.parameters())
 
     def warm(self) -> None:
         """Run once, so that the first request does not pay for first-time set-up."""

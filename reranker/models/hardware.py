@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Matrix units that make bfloat16 faster than float32; without one it is slower.
 _FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 _FAST_INT8_FLAGS = {"amx_int8", "avx512_vnni", "avx_vnni"}
+# oneDNN keeps what it made for a shape of a product: a third of a megabyte, 1,024 times unless
+# told otherwise. Texts bring ever new shapes; making one anew takes a quarter of a millisecond.
+_SHAPES_KEPT = 128
 _TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536, "mps": 16384}
 _TRIALS = {"cpu": (1024, 2048, 4096), "cuda": (16384, 32768, 65536, 131072)}
 
@@ -30,6 +33,7 @@ class Hardware:
         threads: of the CPU.
         token_budget: padded tokens a batch; a warmed model may have found a better one.
         attention: the kernel, or "auto".
+        weights: how torch keeps them on a CPU: "packed", "plain", or "auto".
         measure: whether a model is measured when it is warmed.
         budgets: padded tokens a batch to measure then; none if it was given.
         backend: "torch", "openvino", or "auto" for the faster one where that is measured.
@@ -42,6 +46,7 @@ class Hardware:
     threads: int
     token_budget: int
     attention: str = "auto"
+    weights: str = "auto"
     measure: bool = False
     budgets: tuple[int, ...] = ()
     backend: str = "torch"
@@ -64,6 +69,7 @@ def choose(
     threads: int = 0,
     token_budget: int = 0,
     attention: str = "auto",
+    weights: str = "auto",
     measure: bool = True,
     backend: str = "auto",
     exports: Path | None = None,
@@ -74,6 +80,7 @@ def choose(
         SettingsError: the device is not on this machine, or the format or the backend is
             useless there.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_SHAPES_KEPT))
     device = _device(device)
     kind = device.partition(":")[0]
     if backend == "openvino" and kind != "cpu":
@@ -84,6 +91,7 @@ def choose(
         threads=threads or usable_cpus(),
         token_budget=token_budget or _TOKEN_BUDGET.get(kind, _TOKEN_BUDGET["cpu"]),
         attention=attention,
+        weights=weights,
         measure=measure,
         backend=backend,
         int8=dtype == "auto" and kind == "cpu" and bool(cpu_flags() & _FAST_INT8_FLAGS),

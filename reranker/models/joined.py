@@ -91,7 +91,7 @@ class JoinedBert(nn.Module):
 
     base_model_prefix: ClassVar[str] = "bert"
     exact_parts: ClassVar[tuple[str, ...]] = ("interaction",)
-    """Modules that int8 would ruin: a similarity of states is divided by a small temperature."""
+    """Modules that few digits would ruin: a similarity is divided by a small temperature."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -224,6 +224,6 @@ def _layer(layer: nn.Module, states: torch.Tensor, mask: torch.Tensor) -> torch.
         )
     mixed = mixed.transpose(1, 2).reshape(count, -1, width)
     attended = out.LayerNorm(out.dense(mixed) + states)
-    inner = functional.gelu(block.intermediate.dense(attended))
-    states_out: torch.Tensor = block.output.LayerNorm(block.output.dense(inner) + attended)
+    inner = block.output.dense(block.intermediate(attended))
+    states_out: torch.Tensor = block.output.LayerNorm(inner + attended)
     return states_out

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from reranker.models.hardware import Hardware
+    from reranker.models.ways import Ways
 
 Call = TypeVar("Call")
 
@@ -64,6 +65,17 @@ def threads_for(hardware: Hardware) -> Threads:
         torch.set_num_threads(count)
 
     return Threads(hardware.threads, set_own)
+
+
+def usual_lanes(threads: Threads, ways: Ways) -> int:
+    """Return how many batches run at a time where nothing was measured.
+
+    Two, which gained on every CPU so far; one where a second would have to wait: exported
+    networks take all threads, and some networks change while they run.
+    """
+    if len(threads.counts) == 1 or ways.backend != "torch" or ways.keeps_state:
+        return 1
+    return threads.counts[1]
 
 
 class Lane(Generic[Call]):

@@ -15,6 +15,7 @@ import torch
 
 from reranker.errors import InferenceError
 from reranker.models.inputs import collate, window_of
+from reranker.models.memory import bytes_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +96,7 @@ class BiNetwork:
         self._model = model.to(hardware.device).eval()
         self._transformer, *self._poolers = model
         self._transformer.to(hardware.torch_dtype)
+        self.weight_bytes = bytes_of(self._model)
         for module in [*self._poolers, *filter(None, (heads.multi_vector, heads.sparse))]:
             module.to(device=hardware.device, dtype=torch.float32)
         # The pooling module knows one prompt length for a whole batch, but a batch mixes texts
@@ -107,11 +109,6 @@ class BiNetwork:
     def dimension(self) -> int:
         """Return the length of a pooled vector."""
         return int(self._model.get_embedding_dimension() or 0)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Return the memory of the weights."""
-        return sum(part.numel() * part.element_size() for part in self._model.parameters())
 
     @property
     def networks(self) -> list[torch.nn.Module]:

@@ -90,7 +90,7 @@ def export(
     """Return the folder of a network's export, made unless it is there already.
 
     Args:
-        network: returns `logits` or `last_hidden_state`; is left as it is.
+        network: returns `logits` or `last_hidden_state`, weights plain; is left as it is.
         samples: batches of real text of several lengths; the export is compared with the
             network on every fourth, and calibrated on the others.
         root: folder of all exports.

@@ -151,7 +151,7 @@ class Provider:
         source = sources.locate(self.catalog.base_of(card), offline=self._offline)
         hardware = self._hardware_for(card)
         from reranker.models import loading
-        from reranker.models.lanes import threads_for
+        from reranker.models.lanes import threads_for, usual_lanes
 
         threads_for(hardware).use(hardware.threads)
         model: Loaded
@@ -167,6 +167,8 @@ class Provider:
             offer_exports(model, hardware)
         if self._store is not None:
             model.share(self._store)
+        model.ways.pack()
+        model.runner.lanes = usual_lanes(model.runner.threads, model.ways)
         log.info(
             "model %s (%s) loaded in %.1f s on %s, %s, %d threads",
             card.id,

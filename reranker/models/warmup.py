@@ -2,7 +2,8 @@
 
 Three things are chosen, in this order, each on batches of real text:
 
-1. the way of running the network: the attention kernel, and the backend where there are two;
+1. the way of running the network: the attention kernel, the layout of the weights, and the
+   backend where there are two;
 2. the padded tokens of a batch: more amortise a batch's overhead, fewer stay in the cache;
 3. how many batches torch runs at a time, with a share of the threads each.
 
@@ -21,6 +22,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from reranker.models.lanes import usual_lanes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,8 +123,9 @@ def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 def _lanes(model: Tunable, clock: _Clock, seconds: float) -> int:
     """Return how many batches at a time are fastest; exported networks run one."""
-    threads, ways = model.runner.threads, model.ways
-    if len(threads.counts) == 1 or ways.backend != "torch" or ways.keeps_state:
+    threads = model.runner.threads
+    usual = usual_lanes(threads, model.ways)
+    if usual == 1:
         return 1
     probe = model.probe(_TRIAL_TOKENS // _LENGTH, _LENGTH)
     counts = {f"lanes: {count}": count for count in threads.counts}
@@ -130,8 +134,8 @@ def _lanes(model: Tunable, clock: _Clock, seconds: float) -> int:
         for name, count in counts.items()
     }
     clock.compare(trials, seconds)
-    # Two unless others are faster: on real requests they gained more than in this short trial.
-    return counts[clock.fastest(list(counts), f"lanes: {threads.counts[1]}")]
+    # The usual unless others are faster: it gained more on real requests than in this trial.
+    return counts[clock.fastest(list(counts), f"lanes: {usual}")]
 
 
 class _Clock:

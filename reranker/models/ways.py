@@ -1,15 +1,18 @@
-"""The ways in which one network can be run: attention kernels of torch, or an exported copy.
+"""The ways in which one network can be run: kernels and layouts of torch, or an exported copy.
 
-Whoever calls the network sees no difference: a way changes the kernel in its configuration, or
-puts an exported copy in the place of its `forward`.
+Whoever calls the network sees no difference: a way changes the kernel in its configuration or
+the layout of its weights, or puts an exported copy in the place of its `forward`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
+
+from reranker.models import packing
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +27,16 @@ class Ways:
         name: of the model, for the log.
         network: of transformers, or any other module; None where there is no choice.
         attention: the kernel to use, one of `KERNELS`, or "auto".
+        weights: "packed" or "plain", or "auto"; see `reranker.models.packing`.
     """
 
-    def __init__(self, name: str, network: Any, attention: str = "auto") -> None:
+    def __init__(
+        self, name: str, network: Any, attention: str = "auto", weights: str = "auto"
+    ) -> None:
         self._name = name
         self.network = network
         self._fixed = attention != "auto"
+        self._weights = weights
         self._exported: Mapping[str, Callable[..., Any]] = {}
         self._torch = True
         if self._fixed:
@@ -45,6 +52,13 @@ class Ways:
             return None
         kernel = getattr(self.network.config, "_attn_implementation", None)
         return kernel if kernel in KERNELS else None
+
+    @property
+    def packed(self) -> bool:
+        """Whether torch runs the network, with weights laid out for the CPU's products."""
+        if self._current is not None or not hasattr(self.network, "modules"):
+            return False
+        return packing.is_packed(self.network)
 
     @property
     def backend(self) -> str:
@@ -77,19 +91,43 @@ class Ways:
         first = next(iter(exported), None) if only else None
         self._use(self._exported.get(present or first or ""))
 
+    def pack(self) -> None:
+        """Lay the weights out for the CPU's products, where that can be and was not ruled out."""
+        if self._torch and self._weights != "plain" and hasattr(self.network, "modules"):
+            packing.pack(self.network)
+
+    @contextlib.contextmanager
+    def plain_weights(self) -> Iterator[None]:
+        """Keep the weights as torch does meanwhile, which is how exporters know them."""
+        packed = hasattr(self.network, "modules") and packing.is_packed(self.network)
+        if packed:
+            packing.unpack(self.network)
+        try:
+            yield
+        finally:
+            if packed:
+                packing.pack(self.network)
+
     def all(self) -> dict[str, Callable[[], None]]:
         """Return the ways by name, the present one first; calling one switches to it."""
         ways: dict[str, Callable[[], None]] = {}
         if self._torch:
             present = self.backend
             self._use(None)
-            kernel = self.attention
-            kernels = dict.fromkeys([kernel, *([] if self._fixed or not kernel else KERNELS)])
-            ways = {each or "torch": partial(self._use_torch, each) for each in kernels}
+            ways = {_told(*each): partial(self._use_torch, *each) for each in self._of_torch()}
             self._use(self._exported.get(present))
         ways |= {name: partial(self._use, forward) for name, forward in self._exported.items()}
-        first = self._current or self.attention or "torch"
+        first = self._current or _told(self.attention, self.packed)
         return {first: ways.pop(first), **ways}
+
+    def _of_torch(self) -> list[tuple[str | None, bool]]:
+        """Return kernels, and whether the weights are packed; the present ones first."""
+        kernel, packed = self.attention, self.packed
+        kernels = [kernel, *([] if self._fixed or not kernel else KERNELS)]
+        ways = [(kernel, packed), *((each, packed) for each in kernels)]
+        if self._weights == "auto" and hasattr(self.network, "modules"):
+            ways += [(kernel, not packed)] if packing.can_pack(self.network) else []
+        return list(dict.fromkeys(ways))
 
     @property
     def _current(self) -> str | None:
@@ -102,8 +140,10 @@ class Ways:
             if forward is not None:
                 self.network.__dict__["forward"] = forward
 
-    def _use_torch(self, kernel: str | None) -> None:
+    def _use_torch(self, kernel: str | None, packed: bool) -> None:
         self._use(None)
+        if packed != self.packed:
+            (packing.pack if packed else packing.unpack)(self.network)
         if kernel is not None:
             self._use_kernel(kernel)
 
@@ -118,3 +158,7 @@ class Ways:
             log.debug("model %s: %s", self._name, error)
         if self.attention != kernel:
             log.warning("model %s keeps its own attention, %s is not for it", self._name, kernel)
+
+
+def _told(kernel: str | None, packed: bool) -> str:
+    return f"{kernel or 'torch'}{', packed weights' if packed else ''}"

@@ -28,6 +28,7 @@ class Running(TypedDict):
     dtype: str | None
     backend: str | None
     attention: str | None
+    packed_weights: bool | None
     window: int | None
     max_model_len: int | None
     max_batch_tokens: int | None
@@ -196,6 +197,7 @@ class Listing:
             "dtype": getattr(hardware, "dtype", None),
             "backend": getattr(ways, "backend", None),
             "attention": getattr(ways, "attention", None),
+            "packed_weights": getattr(ways, "packed", None),
             "window": windows[0],
             "max_model_len": windows[0],
             "max_batch_tokens": min((each.runner.token_budget for each in live), default=None),

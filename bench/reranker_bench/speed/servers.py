@@ -21,6 +21,7 @@ from reranker_bench.speed.closed_loop import HOST
 from reranker_bench.speed.options import Options
 
 MODEL = "measured"
+PAIR = ("all-MiniLM-L6-v2", "minilm-l6-cross-encoder")
 INFINITY = next(peer for peer in PEERS if peer.name == "infinity-emb")
 
 
@@ -85,6 +86,7 @@ def _config(engine: Mapping[str, object], cross: Path) -> str:
             "[server]",
             'log_level = "warning"',
             "load_patience_ms = 300000",  # the first use may export the checkpoint
+            f"preload = {json.dumps([*PAIR, MODEL])}",  # as what is served should be
             "[cross-encoders]",
             f"{MODEL} = {json.dumps(str(cross))}",
         ]

@@ -198,7 +198,7 @@ def test_a_given_budget_is_not_measured() -> None:
 
 
 def test_a_given_kernel_is_used_and_not_measured(checkpoint: Checkpoint) -> None:
-    eager = replace(FLOAT32, attention="eager")
+    eager = replace(FLOAT32, attention="eager", weights="plain")
     for model in (
         cross_encoder(checkpoint("bert-cross"), eager),
         bi_encoder(checkpoint("bert-mean"), eager),
@@ -218,7 +218,7 @@ def test_a_score_does_not_depend_on_what_was_chosen(checkpoint: Checkpoint, dtyp
     for name in ("bert-cross", "xlmr-cross"):
         model = cross_encoder(checkpoint(name), hardware)
         wanted = model.score("paris", texts, max_tokens=50, call=Call()).logits
-        assert list(model.ways.all()) == ["sdpa", "eager"]
+        assert list(model.ways.all())[:2] == ["sdpa", "eager"]
         for budget in (256, 8192):
             for use in model.ways.all().values():
                 use()
