@@ -185,10 +185,21 @@ class Runner(Generic[Item, Result]):
                 if lane not in self._workers[: self.lanes]:
                     lane.reset()
                     return None
-                if self._threads_left() and (self._ready or self._plan_round(lane)):
+                free = self._first_idle(lane) and self._threads_left()
+                if free and (self._ready or self._plan_round(lane)):
                     return self._hand_out(lane)
                 self._wake.wait()
             return None
+
+    def _first_idle(self, lane: Lane[Waiting[Item, Result]]) -> bool:
+        """Tell whether all lanes before this one are busy.
+
+        Calls that come one after the other then stay on one lane. The library's threads keep
+        awake for a while for the lane that they served last, so those of two lanes would be in
+        each other's way.
+        """
+        before = self._workers[: self._workers.index(lane)]
+        return all(other.in_hand or other.thread is None or other.dead for other in before)
 
     def _threads_left(self) -> bool:
         """Tell whether the batches that run leave a lane's share of the threads.
@@ -206,6 +217,8 @@ class Runner(Generic[Item, Result]):
         others = any(other.in_hand for other in self._workers if other is not lane)
         alone = not (others or self._ready or self._calls)
         lane.threads = self.threads.share(1 if alone else self.lanes)
+        if self._ready:
+            self._wake.notify_all()  # the lanes that let this one go first
         return batch
 
     def _plan_round(self, lane: Lane[Waiting[Item, Result]]) -> bool:

@@ -596,3 +596,18 @@ def test_stats_count_batches_items_and_padding(runner: Runner[str, str]) -> None
     stats = runner.stats
     assert (stats.batches, stats.items, stats.failed_items) == (2, 8, 0)
     assert stats.padding == 1.0
+
+
+def test_calls_one_after_the_other_stay_on_one_lane(pool: ThreadPoolExecutor) -> None:
+    ran: list[int] = []
+
+    def run(batch: list[str]) -> list[str]:
+        ran.append(threading.get_ident())
+        return batch
+
+    runner = Runner("test", run, len, 1000, Threads(2))
+    runner.lanes = 2
+    for number in range(50):
+        runner([f"call {number}"], Call())
+    runner.close()
+    assert len(set(ran)) == 1
