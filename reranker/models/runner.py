@@ -7,7 +7,7 @@ ever waits for more work to come: an idle model starts at once.
 
 Each worker is a lane. On a CPU two batches with a core each are done sooner than one after the
 other with both: threads that share a batch meet after every operation. How many lanes there are
-is measured when a model is warmed; until then there is one, with all threads.
+is measured when a model is warmed, and which batches are so small that one thread is enough.
 
 Promises, each with a test:
     * a call whose deadline has passed or whose caller has gone is dropped before its next batch;
@@ -68,6 +68,7 @@ class Runner(Generic[Item, Result]):
         self.name = name
         self.token_budget = token_budget
         self.lanes = 1
+        self.small = 0  # padded tokens of a batch that one thread does as soon as many
         self.stats = RunnerStats()
         self.threads = threads or Threads()
         self._run = run
@@ -169,7 +170,7 @@ class Runner(Generic[Item, Result]):
         try:
             while (batch := self._next_batch(lane)) is not None:
                 with lane.running:
-                    self.threads.use(lane.threads)
+                    self.threads.use(self._worth(batch, lane.threads))
                     self._run_batch(batch)
         except BaseException:
             # Nothing but a kill or a fault of this file gets here; the waiters' own poll replaces
@@ -220,6 +221,14 @@ class Runner(Generic[Item, Result]):
         if self._ready:
             self._wake.notify_all()  # the lanes that let this one go first
         return batch
+
+    def _worth(self, batch: Share[Item, Result], threads: int) -> int:
+        """Return how many of a lane's threads a batch is worth.
+
+        Waking the others for each operation of a small one takes longer than they save.
+        """
+        longest = max(waiting.lengths[item] for waiting, item in batch)
+        return threads if len(batch) * longest > self.small else 1
 
     def _plan_round(self, lane: Lane[Waiting[Item, Result]]) -> bool:
         """Make batches of a share of every waiting call; tell whether there are any."""

@@ -7,6 +7,8 @@ Three things are chosen, in this order, each on batches of real text:
 2. the padded tokens of a batch: more amortise a batch's overhead, fewer stay in the cache;
 3. how many batches torch runs at a time, with a share of the threads each.
 
+What one token takes also tells which batches are so small that one thread is enough.
+
 A way is a candidate only if it agrees with the first one within `TOLERANCE`, so a score does
 not depend on the choice by more than that. A candidate must win by `MARGIN`: what is as good as
 the default is left as it is, and a noisy machine does not turn the choice to and fro.
@@ -42,6 +44,7 @@ TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2, "int8": 2e-1}
 MARGIN = 0.05
 _LENGTH = 128  # tokens of each text in a trial
 _TRIAL_TOKENS = 1024  # of a batch while ways are compared
+_SMALL = 0.02  # seconds of one thread's work: less is not worth waking another for each operation
 _ROUNDS = 3  # how often each candidate is timed at most; the best time counts
 
 Probe = Callable[[], "NDArray[np.float32]"]
@@ -106,6 +109,7 @@ def tune(
         size = clock.fastest(list(sizes), f"{present} tokens")
         model.runner.token_budget = sizes.get(size, present)
         model.runner.lanes = _lanes(model, clock, seconds / 2)
+        model.runner.small = int(_SMALL / model.runner.threads.total / clock.seconds_a_token)
         return Tuned(way, model.runner.token_budget, model.runner.lanes, clock.rates)
 
 
@@ -143,7 +147,7 @@ class _Clock:
 
     def __init__(self, name: str, prior: float) -> None:
         self._name = name
-        self._prior = prior  # seconds a token, before anything else is known
+        self.seconds_a_token = prior  # at best, with all threads
         self._best: dict[str, float] = {}
         self._failed: set[str] = set()
 
@@ -159,7 +163,7 @@ class _Clock:
         until = time.perf_counter() + seconds
         for _ in range(_ROUNDS):
             for name, (tokens, probe, use) in trials.items():
-                expected = tokens * self._best.get(name, self._prior)
+                expected = tokens * self._best.get(name, self.seconds_a_token)
                 if name in self._failed or time.perf_counter() + expected > until:
                     continue
                 use()
@@ -171,7 +175,7 @@ class _Clock:
                     self._best.pop(name, None)
                     continue
                 self._best[name] = min(spent, self._best.get(name, spent))
-                self._prior = min(self._prior, spent)
+                self.seconds_a_token = min(self.seconds_a_token, spent)
 
     def fastest(self, names: Sequence[str], present: str) -> str:
         """Return the candidate nearest to the present one among those about as fast as any."""

@@ -467,6 +467,22 @@ def test_a_batch_alone_has_all_threads_and_two_have_half_each(pool: ThreadPoolEx
     runner.close()
 
 
+def test_a_small_batch_is_done_by_one_thread() -> None:
+    used, here = [], threading.local()
+
+    def run(batch: list[str]) -> list[str]:
+        used.append(here.count)
+        return batch
+
+    runner = Runner("test", run, len, 1000, Threads(2, lambda n: setattr(here, "count", n)))
+    runner.small = 100
+    for text in ("x" * 100, "x" * 101):
+        runner([text], Call())
+    runner(["x" * 40, "x" * 60], Call())  # 120 with its padding
+    runner.close()
+    assert used == [1, 2, 2]
+
+
 def test_what_comes_while_a_batch_has_all_threads_is_merged(
     lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:

@@ -104,6 +104,15 @@ def test_of_others_as_fast_the_nearest_to_the_default_is_taken(tuned: Callable[.
     assert tuned(Timed(per_token(costs))).token_budget == 2048
 
 
+@pytest.mark.parametrize(("seconds_a_token", "small"), [(1e-5, 2000), (1e-3, 20)])
+def test_what_one_thread_does_soon_is_small(
+    tuned: Callable[..., Any], seconds_a_token: float, small: int
+) -> None:
+    model = Timed(lambda way, tokens: tokens * seconds_a_token)
+    tuned(model)
+    assert model.runner.small == pytest.approx(small, abs=1)
+
+
 def test_a_slow_machine_is_not_held_up(tuned: Callable[..., Any]) -> None:
     model = Timed(per_token({}), ways=("sdpa", "eager"))
     model.seconds = lambda way, tokens: tokens * 1e-3
