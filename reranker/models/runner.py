@@ -1,9 +1,8 @@
 """The worker threads of a model, which merge the work of all requests into batches.
 
-A caller hands in its items and waits. A worker takes a share of every waiting call in turn, so
-a call of ten documents is not held up by one of ten thousand; merges the shares, sorts them by
-length and plans batches bounded by padded tokens, which it runs with the other workers. None
-ever waits for more work to come: an idle model starts at once.
+A caller hands in its items and waits. A worker plans a round of batches out of what waits, which
+it runs with the other workers. None ever waits for more work to come: an idle model starts at
+once.
 
 Each worker is a lane. On a CPU two batches with a core each are done sooner than one after the
 other with both: threads that share a batch meet after every operation. How many lanes there are
@@ -21,28 +20,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Generic, TypeAlias, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from reranker.errors import Cancelled, InferenceError, ModelUnavailable
-from reranker.models.batching import padding_ratio, plan, spread
+from reranker.models.batching import plan
 from reranker.models.lanes import Lane, Threads
 from reranker.models.memory import ran_out
+from reranker.models.rounds import Rounds, Share, padded
 from reranker.models.stats import RunnerStats
 from reranker.models.waiting import Waiting
 from reranker.types import Call
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Share: TypeAlias = list[tuple[Waiting[Item, Result], int]]  # items of waiting calls
 
 log = logging.getLogger(__name__)
 
-_ROUND_BATCHES = 4  # batches' worth of work merged and sorted at a time
 _POLL_SECONDS = 0.25  # how often a waiter looks whether its call is over or the worker dead
-_NO_LIMIT = 1 << 30
 
 
 class Runner(Generic[Item, Result]):
@@ -74,8 +70,7 @@ class Runner(Generic[Item, Result]):
         self._run = run
         self._length = length
         self._wake = threading.Condition()  # guards all below, and what becomes of a call
-        self._calls: deque[Waiting[Item, Result]] = deque()
-        self._ready: deque[Share[Item, Result]] = deque()  # batches of the present round
+        self._work = Rounds[Item, Result]()
         self._workers = [Lane[Waiting[Item, Result]]() for _ in range(self.threads.counts[-1])]
         self._closed = False
 
@@ -107,7 +102,7 @@ class Runner(Generic[Item, Result]):
         with self._wake:
             if self._closed:
                 raise ModelUnavailable(f"model {self.name!r} is shutting down")
-            self._calls.append(waiting)
+            self._work.calls.append(waiting)
             self._ensure_workers()
             self._wake.notify_all()
         self._await(waiting)
@@ -119,9 +114,7 @@ class Runner(Generic[Item, Result]):
         """Refuse further calls, let the running batches end and fail what still waits."""
         with self._wake:
             self._closed = True
-            self._refuse([*self._calls, *(call for batch in self._ready for call, _ in batch)])
-            self._calls.clear()
-            self._ready.clear()
+            self._refuse(self._work.clear())
             self._wake.notify_all()
             threads = [lane.thread for lane in self._workers if lane.thread is not None]
         for thread in threads:
@@ -187,7 +180,7 @@ class Runner(Generic[Item, Result]):
                     lane.reset()
                     return None
                 free = self._first_idle(lane) and self._threads_left()
-                if free and (self._ready or self._plan_round(lane)):
+                if free and (self._work.batches or self._plan_round(lane)):
                     return self._hand_out(lane)
                 self._wake.wait()
             return None
@@ -213,12 +206,12 @@ class Runner(Generic[Item, Result]):
 
     def _hand_out(self, lane: Lane[Waiting[Item, Result]]) -> Share[Item, Result]:
         """Give a lane the next batch, and all threads if nothing else is to be done."""
-        batch = self._ready.popleft()
+        batch = self._work.batches.popleft()
         lane.in_hand = list({id(waiting): waiting for waiting, _ in batch}.values())
         others = any(other.in_hand for other in self._workers if other is not lane)
-        alone = not (others or self._ready or self._calls)
+        alone = not (others or self._work.batches or self._work.calls)
         lane.threads = self.threads.share(1 if alone else self.lanes)
-        if self._ready:
+        if self._work.batches:
             self._wake.notify_all()  # the lanes that let this one go first
         return batch
 
@@ -227,42 +220,17 @@ class Runner(Generic[Item, Result]):
 
         Waking the others for each operation of a small one takes longer than they save.
         """
-        longest = max(waiting.lengths[item] for waiting, item in batch)
-        return threads if len(batch) * longest > self.small else 1
+        return threads if padded(batch) > self.small else 1
 
     def _plan_round(self, lane: Lane[Waiting[Item, Result]]) -> bool:
-        """Make batches of a share of every waiting call; tell whether there are any."""
-        lane.in_hand = list(self._calls)  # should the worker die here, they are answered
-        share = self._take_round()
-        if not share:
+        """Make batches of what waits; tell whether there are any."""
+        lane.in_hand = list(self._work.calls)  # should the worker die here, they are answered
+        self.stats = self._work.plan(self.token_budget, self.lanes, self.stats)
+        if not self._work.batches:
             lane.in_hand = []
             return False
-        lengths = [waiting.lengths[item] for waiting, item in share]
-        limits = [waiting.call.batch_size or _NO_LIMIT for waiting, _ in share]
-        budget = spread(lengths, self.token_budget, self.lanes)
-        batches = plan(lengths, budget, limits)
-        self._ready.extend([share[i] for i in batch] for batch in batches)
-        padding = padding_ratio(lengths, batches)
-        self.stats = self.stats.plus(len(batches), len(share), padding)
         self._wake.notify_all()  # the other lanes
         return True
-
-    def _take_round(self) -> Share[Item, Result]:
-        """Take an equal share of tokens from every waiting call; calls with more go to the back."""
-        if not self._calls:
-            return []
-        calls, self._calls = self._calls, deque()
-        tokens = max(1, _ROUND_BATCHES * self.token_budget // len(calls))
-        share: Share[Item, Result] = []
-        for waiting in calls:
-            if waiting.over:
-                continue  # its own wait tells it so
-            # A small batch costs nearly a full one's time, so its items count for more.
-            least = self.token_budget // (waiting.call.batch_size or _NO_LIMIT)
-            share += [(waiting, item) for item in waiting.take(tokens, least)]
-            if waiting.pending:
-                self._calls.append(waiting)
-        return share
 
     def _run_batch(self, batch: Share[Item, Result]) -> None:
         """Run one batch; on failure split it until the items at fault stand alone."""
@@ -303,7 +271,7 @@ class Runner(Generic[Item, Result]):
         if not ran_out(error):
             return halves
         # Half of what was too much, which is one item's length at least.
-        most = len(batch) * max(waiting.lengths[item] for waiting, item in batch) // 2
+        most = padded(batch) // 2
         with self._wake:
             if most < self.token_budget:
                 self.token_budget = max(1, most)

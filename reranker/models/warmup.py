@@ -17,6 +17,7 @@ the default is left as it is, and a noisy machine does not turn the choice to an
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,16 +37,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SECONDS = 1.0
-"""What comparing sizes may take, about, and half of it for each way beyond the first and for
-lanes: a candidate that would overrun is left out."""
+"""What comparing sizes may take, about, and lanes, and half of it each way beyond the first: a
+candidate that would overrun is left out."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2, "int8": 2e-1}
 """By number format, the most that two ways may differ: in cosines, and in logits as a share of
 1 + |logit|, since a number of few bits has so many digits and no more."""
-MARGIN = 0.05
+MARGIN = 0.1
+_ALONE = 1.2  # times faster than several lanes, if one is to be taken
 _LENGTH = 128  # tokens of each text in a trial
-_TRIAL_TOKENS = 1024  # of a batch while ways are compared
+_TRIAL_TOKENS = 512  # of a batch while ways are compared
 _SMALL = 0.02  # seconds of one thread's work: less is not worth waking another for each operation
-_ROUNDS = 3  # how often each candidate is timed at most; the best time counts
+_ROUNDS = 5  # how often each candidate is timed at most; the best time counts
 
 Probe = Callable[[], "NDArray[np.float32]"]
 
@@ -108,7 +110,7 @@ def tune(
         clock.compare(trials, seconds)
         size = clock.fastest(list(sizes), f"{present} tokens")
         model.runner.token_budget = sizes.get(size, present)
-        model.runner.lanes = _lanes(model, clock, seconds / 2)
+        model.runner.lanes = _lanes(model, clock, seconds)
         model.runner.small = int(_SMALL / model.runner.threads.total / clock.seconds_a_token)
         return Tuned(way, model.runner.token_budget, model.runner.lanes, clock.rates)
 
@@ -133,13 +135,17 @@ def _lanes(model: Tunable, clock: _Clock, seconds: float) -> int:
         return 1
     probe = model.probe(_TRIAL_TOKENS // _LENGTH, _LENGTH)
     counts = {f"lanes: {count}": count for count in threads.counts}
+    usual_name = f"lanes: {usual}"
     trials = {
         name: (count * _TRIAL_TOKENS, partial(threads.at_once, count, probe), lambda: None)
         for name, count in counts.items()
     }
     clock.compare(trials, seconds)
-    # The usual unless others are faster: it gained more on real requests than in this trial.
-    return counts[clock.fastest(list(counts), f"lanes: {usual}")]
+    rates = clock.rates
+    best = clock.fastest([name for name, count in counts.items() if count >= usual], usual_name)
+    # One lane has all threads to itself in this trial; in use other models' threads are awake.
+    alone = rates.get(next(iter(counts)), 0.0) > _ALONE * rates.get(best, math.inf)
+    return 1 if alone else counts[best]
 
 
 class _Clock:

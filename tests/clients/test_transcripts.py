@@ -20,7 +20,7 @@ PAGE = Path(__file__).resolve().parents[2] / "server" / "DIALECTS.md"
 BLOCK = re.compile(r"```sh\n(curl .*?)\n```\n\n```json(?: (\d+))?\n(.*?)\n```", re.DOTALL)
 ANY = "\u2026"
 # On the machine, when a model is warmed.
-MEASURED = {"attention", "max_batch_tokens", "concurrent_batches"}
+MEASURED = {"attention", "packed_weights", "max_batch_tokens", "concurrent_batches"}
 VOLATILE = {"created", "request_id", "device", "dtype", "model_dtype", *MEASURED}
 VOLATILE |= {"timings_ms", "cached", "tokenization_workers"}
 # Weights may be trained anew; the numbers of the bi-encoder stay.

@@ -56,6 +56,7 @@ class Own:
         found["lanes"] = model.runner.lanes
         ways = getattr(model, "ways", None)
         found["attention"] = getattr(ways, "attention", None)
+        found["packed_weights"] = getattr(ways, "packed", None)
         found["backend"] = getattr(ways, "backend", "torch")
         if "int8" in found["backend"]:
             found["dtype"] = "int8"

@@ -109,7 +109,7 @@ def test_calls_that_wait_together_are_merged_into_one_batch(
 ) -> None:
     block(runner, model, pool)
     calls = [pool.submit(runner, [f"call{i}"], Call()) for i in range(8)]
-    until(lambda: len(runner._calls) == 8)
+    until(lambda: len(runner._work.calls) == 8)
     model.gate.set()
     assert [call.result(WAIT) for call in calls] == [[f"CALL{i}"] for i in range(8)]
     # Eight items of five tokens are just the budget of forty.
@@ -139,9 +139,9 @@ def test_a_call_may_ask_for_smaller_batches_for_itself_alone(
 ) -> None:
     block(runner, model, pool)
     small = pool.submit(runner, ["abcd"] * 7, Call(batch_size=2))
-    until(lambda: len(runner._calls) == 1)
+    until(lambda: len(runner._work.calls) == 1)
     large = pool.submit(runner, ["wxyz"] * 7, Call())
-    until(lambda: len(runner._calls) == 2)
+    until(lambda: len(runner._work.calls) == 2)
     model.gate.set()
     assert small.result(WAIT) == ["ABCD"] * 7
     assert large.result(WAIT) == ["WXYZ"] * 7
@@ -153,9 +153,9 @@ def test_ten_thousand_items_do_not_hold_up_a_call_of_one(
 ) -> None:
     block(runner, model, pool)
     huge = pool.submit(runner, ["abcd"] * 10_000, Call())
-    until(lambda: len(runner._calls) == 1)
+    until(lambda: len(runner._work.calls) == 1)
     small = pool.submit(runner, ["hi"], Call())
-    until(lambda: len(runner._calls) == 2)
+    until(lambda: len(runner._work.calls) == 2)
     model.gate.set()
     assert small.result(WAIT) == ["HI"]
     # It is part of the next round, which is a few batches long; the other's take a thousand.
@@ -171,9 +171,9 @@ def test_tiny_batches_asked_for_by_one_call_do_not_hold_up_the_others(
     # A batch of one takes nearly as long as a full one, so a share is counted in batches too.
     block(runner, model, pool)
     huge = pool.submit(runner, ["a"] * 2_000, Call(batch_size=1))
-    until(lambda: len(runner._calls) == 1)
+    until(lambda: len(runner._work.calls) == 1)
     small = pool.submit(runner, ["hi"], Call())
-    until(lambda: len(runner._calls) == 2)
+    until(lambda: len(runner._work.calls) == 2)
     model.gate.set()
     assert small.result(WAIT) == ["HI"]
     assert next(i for i, batch in enumerate(model.batches) if "hi" in batch) <= 8
@@ -185,7 +185,7 @@ def test_calls_with_much_left_take_turns(
 ) -> None:
     block(runner, model, pool)
     both = [pool.submit(runner, [letter * 4] * 400, Call()) for letter in "ab"]
-    until(lambda: len(runner._calls) == 2)
+    until(lambda: len(runner._work.calls) == 2)
     model.gate.set()
     for call in both:
         call.result(WAIT)
@@ -255,7 +255,7 @@ def test_a_cancelled_call_ends_and_its_items_are_dropped(
     block(runner, model, pool)
     call = Call()
     gone = pool.submit(runner, ["gone"] * 500, call)
-    until(lambda: len(runner._calls) == 1)
+    until(lambda: len(runner._work.calls) == 1)
     call.cancelled.set()
     with pytest.raises(Cancelled):
         gone.result(WAIT)
@@ -271,7 +271,7 @@ def test_a_failing_item_fails_its_own_call_alone(
     block(runner, model, pool)
     good = [pool.submit(runner, [f"g{i}"], Call()) for i in range(6)]
     bad = pool.submit(runner, ["ok", "bad"], Call())
-    until(lambda: len(runner._calls) == 7)
+    until(lambda: len(runner._work.calls) == 7)
     model.gate.set()
     assert [call.result(WAIT) for call in good] == [[f"G{i}"] for i in range(6)]
     with pytest.raises(InferenceError) as caught:
@@ -307,10 +307,10 @@ def test_a_killed_worker_is_replaced_and_every_waiter_is_answered(
     model.fault = lambda text: death() if text == "kill" else None
     block(runner, model, pool)
     victim = pool.submit(runner, ["kill"], Call())
-    until(lambda: len(runner._calls) == 1)
+    until(lambda: len(runner._work.calls) == 1)
     # More than one round's worth, so that some of it was not in hand when the worker died.
     others = [pool.submit(runner, [f"o{i:02d}"] * 40, Call()) for i in range(20)]
-    until(lambda: len(runner._calls) == 21)
+    until(lambda: len(runner._work.calls) == 21)
     model.gate.set()
     with pytest.raises(InferenceError, match="died and was replaced"):
         victim.result(WAIT)
@@ -346,7 +346,7 @@ def test_an_answer_already_given_is_not_taken_back_by_a_later_death(
     block(runner, model, pool)
     done = pool.submit(runner, ["x" * 40], Call())
     killed = pool.submit(runner, ["kill"], Call())
-    until(lambda: len(runner._calls) == 2)
+    until(lambda: len(runner._work.calls) == 2)
     model.gate.set()
     assert done.result(WAIT) == ["X" * 40]
     with pytest.raises(InferenceError):
@@ -358,7 +358,7 @@ def test_close_lets_the_running_batch_end_and_refuses_the_rest(
 ) -> None:
     block(runner, model, pool)
     waiting = [pool.submit(runner, [f"w{i}"] * 100, Call()) for i in range(5)]
-    until(lambda: len(runner._calls) == 5)
+    until(lambda: len(runner._work.calls) == 5)
     close_meanwhile(runner, model, pool)
     for call in waiting:
         with pytest.raises(ModelUnavailable, match="shutting down"):
@@ -387,7 +387,7 @@ def test_a_death_while_closing_still_answers_every_waiter(
     model.fault = lambda text: SystemExit()
     first = block(runner, model, pool)
     waiting = pool.submit(runner, ["waits"], Call())
-    until(lambda: len(runner._calls) == 1)
+    until(lambda: len(runner._work.calls) == 1)
     close_meanwhile(runner, model, pool)
     for call in (first, waiting):
         with pytest.raises((InferenceError, ModelUnavailable)):
@@ -419,7 +419,7 @@ def _once(runner: Runner[str, str]) -> threading.Event:
     class Interrupting(threading.Event):
         def is_set(self) -> bool:
             on_caller = not threading.current_thread().name.startswith("model ")
-            if on_caller and any(waiting.call.cancelled is self for waiting in runner._calls):
+            if on_caller and any(waiting.call.cancelled is self for waiting in runner._work.calls):
                 raise KeyboardInterrupt
             return False
 
@@ -488,7 +488,7 @@ def test_what_comes_while_a_batch_has_all_threads_is_merged(
 ) -> None:
     block(lanes, model, pool)
     calls = [pool.submit(lanes, [f"call{i}"], Call()) for i in range(8)]
-    until(lambda: len(lanes._calls) == 8)
+    until(lambda: len(lanes._work.calls) == 8)
     time.sleep(0.05)
     assert len(model.batches) == 1, "a second batch would have had no thread of its own"
     model.gate.set()
@@ -515,7 +515,7 @@ def test_a_lane_that_dies_fails_what_it_had_in_hand_and_not_the_other_lane_s(
     block(lanes, model, pool)
     good = pool.submit(lanes, ["g" * 900], Call())
     bad = pool.submit(lanes, ["kill" * 200], Call())
-    until(lambda: len(lanes._calls) == 2)
+    until(lambda: len(lanes._work.calls) == 2)
     model.gate.set()
     assert good.result(WAIT) == ["G" * 900]
     with pytest.raises(InferenceError, match="died and was replaced"):
