@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reranker_bench.peers.catalogue import OWN, PEERS
 from reranker_bench.speed import profile_file, results
 from reranker_bench.speed.encoders import NAIVE
+from reranker_bench.speed.serving import SEEN
 from reranker_bench.speed.table import EXTRAS, number
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -20,6 +22,13 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 _MARKED = re.compile(r"<!-- speed: (\w+) -->\n.*?<!-- end -->", re.S)
 _LEVEL = "32 clients"
+_OWN = {
+    ("fast, seen before", "fast, cold"),
+    ("best, cold", "fast, cold"),
+    ("best, seen before", "best, cold"),
+    (f"{OWN.name} {SEEN}, {_LEVEL}", f"{OWN.name} {SEEN}, 1 client"),
+    ("fast, 10,000 documents", "fast, 100 documents"),
+}
 
 
 def fill(text: str, folder: Path = RESULTS) -> str:
@@ -57,14 +66,21 @@ def _headline(each: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) ->
     """Whether a ratio belongs in the short table.
 
     The library as users call it against what a user of ours gets; any other library against
-    ours in its own number format; of the servers one level of load.
+    ours in its own number format; of the servers one level of load; of ours against ours what
+    tells something of its own.
     """
-    own, other = rows[each["row"]], rows[each["against"]]
+    if _of_others(each["row"]):
+        return False
+    if not _of_others(each["against"]):
+        return (each["row"], each["against"]) in _OWN
     if "client" in each["row"]:
         return _LEVEL in each["row"]
-    if not other["versions"] or not own["name"].startswith("reranker"):
-        return True
+    own, other = rows[each["row"]], rows[each["against"]]
     return bool(each["against"] == NAIVE or own["dtype"] == other["dtype"])
+
+
+def _of_others(label: str) -> bool:
+    return any(label.startswith(peer.name) for peer in PEERS)
 
 
 def _full(folder: Path) -> str:
