@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reranker.errors import ModelUnavailable
 from reranker.models import openvino
@@ -16,6 +16,7 @@ from reranker.models.warmup import tolerance_of
 
 if TYPE_CHECKING:
     from reranker.models.hardware import Hardware
+    from reranker.models.runner import Runner
     from reranker.models.ways import Ways
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class Exportable(Protocol):
     """What a model must offer to be exported."""
 
     name: str
+    runner: Runner[Any, Any]
     ways: Ways
 
     def samples(self) -> Sequence[Features]:
@@ -59,7 +61,7 @@ def offer_exports(model: Exportable, hardware: Hardware) -> None:
     elif hardware.device != "cpu":
         reasons.append(f"openvino: it is on {hardware.device}")
     else:
-        with model.ways.plain_weights():
+        with model.ways.plain_weights(model.runner.exclusive):
             found, reasons = _precisions(model, hardware)
     for reason in reasons:
         log.warning("model %s does not run on %s", model.name, reason)

@@ -2,7 +2,8 @@
 
 torch keeps a weight row by row, and its products rearrange it every time. oneDNN takes weights
 that were rearranged once, and applies a GELU while a product is still at hand. Layers that were
-packed keep no other copy of the weight, so memory stays what it was.
+packed keep no other copy of the weight, so memory stays what it was. A network must not run while
+its layers are packed or unpacked.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from transformers.activations import GELUActivation
 log = logging.getLogger(__name__)
 
 _ACCURACY = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
+_READ = ("wo",)  # T5 looks at this layer's weight in every run
 _ROWS = 2048  # of a product that the layout is chosen for; others work, too
 
 
@@ -69,7 +71,9 @@ class PackedLinear(nn.Module):
 
 def pack(network: nn.Module) -> None:
     """Pack the linear layers that can be; a GELU that follows one directly is taken in."""
-    for parent, name, layer in _layers(network):
+    found = _layers(network)
+    while found:  # each is let go of before the next is packed
+        parent, name, layer = found.pop()
         gelu = getattr(parent, "intermediate_act_fn", None) if name == "dense" else None
         # In transformers' own module of these names the one is called right after the other.
         if type(gelu) is GELUActivation and type(parent).__module__.startswith("transformers."):
@@ -81,12 +85,17 @@ def pack(network: nn.Module) -> None:
 
 def unpack(network: nn.Module) -> None:
     """Undo `pack`."""
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, PackedLinear):
-                setattr(parent, name, child.unpacked())
-                if child.gelu is not None:
-                    parent.intermediate_act_fn = child.gelu
+    places = [
+        (parent, name)
+        for parent in network.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, PackedLinear)
+    ]
+    for parent, name in places:
+        layer = getattr(parent, name)
+        setattr(parent, name, layer.unpacked())
+        if layer.gelu is not None:
+            parent.intermediate_act_fn = layer.gelu
 
 
 def is_packed(network: nn.Module) -> bool:
@@ -119,7 +128,7 @@ def _layers(network: nn.Module) -> list[tuple[nn.Module, str, nn.Linear]]:
         for parent in modules.values()
         for name, child in parent.named_children()
         if type(child) is nn.Linear
-        and name not in exact
+        and name not in {*exact, *_READ}
         and uses[id(child.weight)] == 1
         and child.weight.device.type == "cpu"
         and works(child.weight.dtype)

@@ -166,7 +166,7 @@ class Provider:
 
             offer_exports(model, hardware)
         if self._store is not None:
-            model.share(self._store)
+            model.share(self._store)  # before packing: it tells networks apart as they are plain
         model.ways.pack()
         model.runner.lanes = usual_lanes(model.runner.threads, model.ways)
         log.info(

@@ -172,8 +172,8 @@ class _Clock:
                 expected = tokens * self._best.get(name, self.seconds_a_token)
                 if name in self._failed or time.perf_counter() + expected > until:
                     continue
-                use()
                 try:
+                    use()
                     spent = _timed(probe) / tokens
                 except Exception as error:  # whatever a model may raise, out of memory for one
                     log.warning("model %s: %s is left out: %s", self._name, name, error)

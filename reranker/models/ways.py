@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -95,18 +96,26 @@ class Ways:
         """Lay the weights out for the CPU's products, where that can be and was not ruled out."""
         if self._torch and self._weights != "plain" and hasattr(self.network, "modules"):
             packing.pack(self.network)
+            if self._weights == "packed" and not packing.is_packed(self.network):
+                log.warning("model %s keeps its weights plain: they cannot be packed", self._name)
 
     @contextlib.contextmanager
-    def plain_weights(self) -> Iterator[None]:
-        """Keep the weights as torch does meanwhile, which is how exporters know them."""
+    def plain_weights(self, alone: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+        """Keep the weights as torch does meanwhile, which is how exporters know them.
+
+        Args:
+            alone: within it nothing runs the network; it is taken for the two changes only.
+        """
         packed = hasattr(self.network, "modules") and packing.is_packed(self.network)
         if packed:
-            packing.unpack(self.network)
+            with alone():
+                packing.unpack(self.network)
         try:
             yield
         finally:
             if packed:
-                packing.pack(self.network)
+                with alone():
+                    packing.pack(self.network)
 
     def all(self) -> dict[str, Callable[[], None]]:
         """Return the ways by name, the present one first; calling one switches to it."""

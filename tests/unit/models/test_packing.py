@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,16 +95,58 @@ def test_a_packed_layer_is_the_layer(
 
 
 def test_the_state_dict_is_that_of_the_plain_network(checkpoint: Checkpoint) -> None:
-    ways = cross_encoder(checkpoint("bert-cross")).ways
+    model = cross_encoder(checkpoint("bert-cross"))
+    ways = model.ways
     wanted, mark = ways.network.state_dict(), fingerprint([ways.network])
     ways.pack()
     made = ways.network.state_dict()
     assert made.keys() == wanted.keys()
     assert all(torch.equal(made[name], wanted[name]) for name in wanted)
-    with ways.plain_weights():
+    with ways.plain_weights(model.runner.exclusive):
         assert fingerprint([ways.network]) == mark
         assert not ways.packed
     assert ways.packed
+
+
+def test_requests_meet_no_network_that_is_half_unpacked(checkpoint: Checkpoint) -> None:
+    model = cross_encoder(checkpoint("bert-cross"))
+    wanted = score(model)
+    model.ways.pack()
+    over = threading.Event()
+
+    def switch() -> None:
+        while not over.is_set():
+            with model.ways.plain_weights(model.runner.exclusive):
+                pass
+
+    with ThreadPoolExecutor(1) as pool:
+        switching = pool.submit(switch)
+        try:
+            for _ in range(100):
+                np.testing.assert_allclose(score(model), wanted, atol=1e-4, rtol=0)
+        finally:
+            over.set()
+        switching.result()
+
+
+def test_no_second_copy_of_the_weights_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(*(nn.Linear(8, 8) for _ in range(4)))
+    alive = [weakref.ref(layer) for layer in network]
+    seen: list[int] = []
+
+    class Watched(PackedLinear):
+        def __init__(self, *given: Any) -> None:
+            seen.append(sum(ref() is not None for ref in alive))
+            super().__init__(*given)
+
+    monkeypatch.setattr(packing, "PackedLinear", Watched)
+    pack(network)
+    assert seen == [4, 3, 2, 1]
+
+
+def test_packing_by_name_that_cannot_be_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    Ways("half", nn.Sequential(nn.Linear(4, 4)).half(), weights="packed").pack()
+    assert "half keeps its weights plain" in caplog.text
 
 
 def test_a_weight_that_others_use_too_stays() -> None:
