@@ -91,10 +91,12 @@ def test_many_threads_and_openings_never_overspend(store):
         openings[(at + 1) % 4].settle(hold, 2 if at % 3 else 0)
         return 2 if at % 3 else 0
 
-    with ThreadPoolExecutor(8) as pool:
+    threads = 8
+    with ThreadPoolExecutor(threads) as pool:
         spent = sum(pool.map(spend, range(120)))
     assert openings[0].spent("a", "life") == spent <= LIFE.tokens
-    assert spent > LIFE.tokens - 3
+    # The last ones may be refused for what seven others hold and then do not spend.
+    assert spent > LIFE.tokens - 3 * threads
 
 
 def test_a_settlement_sent_twice_to_redis_counts_once(redis_url, tmp_path):
