@@ -1,4 +1,4 @@
-"""Which backend runs a model: torch, or an export of its network for OpenVINO where that pays."""
+"""What runs a model: torch, its weights packed on a CPU, or an export for OpenVINO if that pays."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reranker.errors import ModelUnavailable
 from reranker.models import openvino
 from reranker.models.openvino import Exported, Features
-from reranker.models.warmup import tolerance_of
+from reranker.models.warmup import difference, tolerance_of
 
 if TYPE_CHECKING:
     from reranker.models.hardware import Hardware
     from reranker.models.runner import Runner
+    from reranker.models.warmup import Tunable
     from reranker.models.ways import Ways
 
 log = logging.getLogger(__name__)
+
+_TRIAL = (3, 16)  # texts, and tokens of each, that packed weights are tried on
 
 
 class Exportable(Protocol):
@@ -70,6 +73,25 @@ def offer_exports(model: Exportable, hardware: Hardware) -> None:
             f"model {model.name!r} does not run on openvino", detail="; ".join(reasons)
         )
     model.ways.offer(found, only=named)
+
+
+def pack_weights(model: Tunable, dtype: str) -> None:
+    """Lay a model's weights out for the CPU's products, unless it then answers otherwise.
+
+    Args:
+        model: loaded, and not in use yet.
+        dtype: its number format, which says what counts as agreement.
+    """
+    if not model.ways.packable:
+        model.ways.pack()  # says so where it was asked for
+        return
+    probe = model.probe(*_TRIAL)
+    wanted = probe()
+    model.ways.pack()
+    apart = difference(probe(), wanted)
+    if apart > tolerance_of("torch", dtype):
+        log.warning("model %s: packed weights are left out, being off by %.2g", model.name, apart)
+        model.ways.rule_out_packing()
 
 
 def _precisions(model: Exportable, hardware: Hardware) -> tuple[dict[str, Exported], list[str]]:

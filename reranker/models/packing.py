@@ -98,14 +98,14 @@ def unpack(network: nn.Module) -> None:
             parent.intermediate_act_fn = layer.gelu
 
 
-def is_packed(network: nn.Module) -> bool:
+def is_packed(network: nn.Module | None) -> bool:
     """Whether any layer is."""
-    return any(isinstance(module, PackedLinear) for module in network.modules())
+    return network is not None and any(isinstance(m, PackedLinear) for m in network.modules())
 
 
-def can_pack(network: nn.Module) -> bool:
+def can_pack(network: nn.Module | None) -> bool:
     """Whether `pack` would find a layer, or has."""
-    return is_packed(network) or bool(_layers(network))
+    return network is not None and (is_packed(network) or bool(_layers(network)))
 
 
 def _layers(network: nn.Module) -> list[tuple[nn.Module, str, nn.Linear]]:

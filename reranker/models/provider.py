@@ -151,6 +151,7 @@ class Provider:
         source = sources.locate(self.catalog.base_of(card), offline=self._offline)
         hardware = self._hardware_for(card)
         from reranker.models import loading
+        from reranker.models.backends import offer_exports, pack_weights
         from reranker.models.lanes import threads_for, usual_lanes
 
         threads_for(hardware).use(hardware.threads)
@@ -162,12 +163,10 @@ class Provider:
         else:
             model = loading.load_cross_encoder(card, source, hardware, self._cache_bytes)
         if hardware.backend == "openvino":
-            from reranker.models.backends import offer_exports
-
             offer_exports(model, hardware)
         if self._store is not None:
             model.share(self._store)  # before packing: it tells networks apart as they are plain
-        model.ways.pack()
+        pack_weights(model, hardware.dtype)
         model.runner.lanes = usual_lanes(model.runner.threads, model.ways)
         log.info(
             "model %s (%s) loaded in %.1f s on %s, %s, %d threads",

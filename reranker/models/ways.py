@@ -57,9 +57,7 @@ class Ways:
     @property
     def packed(self) -> bool:
         """Whether torch runs the network, with weights laid out for the CPU's products."""
-        if self._current is not None or not hasattr(self.network, "modules"):
-            return False
-        return packing.is_packed(self.network)
+        return self._current is None and packing.is_packed(self.network)
 
     @property
     def backend(self) -> str:
@@ -92,12 +90,22 @@ class Ways:
         first = next(iter(exported), None) if only else None
         self._use(self._exported.get(present or first or ""))
 
+    @property
+    def packable(self) -> bool:
+        """Whether the weights can be laid out for the CPU's products, and that is not ruled out."""
+        return self._torch and self._weights != "plain" and packing.can_pack(self.network)
+
     def pack(self) -> None:
-        """Lay the weights out for the CPU's products, where that can be and was not ruled out."""
-        if self._torch and self._weights != "plain" and hasattr(self.network, "modules"):
+        """Lay the weights out for the CPU's products, where that can be and is not ruled out."""
+        if self.packable:
             packing.pack(self.network)
-            if self._weights == "packed" and not packing.is_packed(self.network):
-                log.warning("model %s keeps its weights plain: they cannot be packed", self._name)
+        elif self._weights == "packed":
+            log.warning("model %s keeps its weights plain: they cannot be packed", self._name)
+
+    def rule_out_packing(self) -> None:
+        """Keep the weights as torch does from now on."""
+        packing.unpack(self.network)
+        self._weights = "plain"
 
     @contextlib.contextmanager
     def plain_weights(self, alone: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
@@ -106,7 +114,7 @@ class Ways:
         Args:
             alone: within it nothing runs the network; it is taken for the two changes only.
         """
-        packed = hasattr(self.network, "modules") and packing.is_packed(self.network)
+        packed = packing.is_packed(self.network)
         if packed:
             with alone():
                 packing.unpack(self.network)
@@ -134,8 +142,8 @@ class Ways:
         kernel, packed = self.attention, self.packed
         kernels = [kernel, *([] if self._fixed or not kernel else KERNELS)]
         ways = [(kernel, packed), *((each, packed) for each in kernels)]
-        if self._weights == "auto" and hasattr(self.network, "modules"):
-            ways += [(kernel, not packed)] if packing.can_pack(self.network) else []
+        if self._weights == "auto" and packing.can_pack(self.network):
+            ways.append((kernel, not packed))
         return list(dict.fromkeys(ways))
 
     @property

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reranker.models.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from reranker_bench.peers.catalogue import PEERS, interpreter
 from reranker_bench.peers.process import environment
 from reranker_bench.peers.worker import peak_mb
@@ -21,7 +22,9 @@ from reranker_bench.speed.closed_loop import HOST
 from reranker_bench.speed.options import Options
 
 MODEL = "measured"
-PAIR = ("all-MiniLM-L6-v2", "minilm-l6-cross-encoder")
+PRELOADED = [DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER, MODEL]
+"""Loaded and measured before the server is ready, as what one serves should be."""
+
 INFINITY = next(peer for peer in PEERS if peer.name == "infinity-emb")
 
 
@@ -86,7 +89,7 @@ def _config(engine: Mapping[str, object], cross: Path) -> str:
             "[server]",
             'log_level = "warning"',
             "load_patience_ms = 300000",  # the first use may export the checkpoint
-            f"preload = {json.dumps([*PAIR, MODEL])}",  # as what is served should be
+            f"preload = {json.dumps(PRELOADED)}",
             "[cross-encoders]",
             f"{MODEL} = {json.dumps(str(cross))}",
         ]

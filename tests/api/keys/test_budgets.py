@@ -91,12 +91,13 @@ def test_many_threads_and_openings_never_overspend(store):
         openings[(at + 1) % 4].settle(hold, 2 if at % 3 else 0)
         return 2 if at % 3 else 0
 
-    threads = 8
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(8) as pool:
         spent = sum(pool.map(spend, range(120)))
+    # The last ones may have been refused for what others held and then did not spend.
+    while more := spend(1):
+        spent += more
     assert openings[0].spent("a", "life") == spent <= LIFE.tokens
-    # The last ones may be refused for what seven others hold and then do not spend.
-    assert spent > LIFE.tokens - 3 * threads
+    assert spent > LIFE.tokens - 3
 
 
 def test_a_settlement_sent_twice_to_redis_counts_once(redis_url, tmp_path):

@@ -19,6 +19,7 @@ from torch import nn
 from transformers.activations import GELUActivation
 
 from reranker.models import packing
+from reranker.models.backends import pack_weights
 from reranker.models.catalog import Catalog
 from reranker.models.packing import PackedLinear, can_pack, is_packed, pack, unpack
 from reranker.models.provider import Provider
@@ -142,6 +143,20 @@ def test_no_second_copy_of_the_weights_is_held(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(packing, "PackedLinear", Watched)
     pack(network)
     assert seen == [4, 3, 2, 1]
+
+
+def test_a_model_that_answers_otherwise_when_packed_stays_plain(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A network may use its layers in a way that packing does not know of."""
+    model = cross_encoder(checkpoint("bert-cross"))
+    wanted = score(model)
+    forward = PackedLinear.forward
+    monkeypatch.setattr(PackedLinear, "forward", lambda self, rows: 1.5 * forward(self, rows))
+    pack_weights(model, "float32")
+    assert "packed weights are left out" in caplog.text
+    assert list(model.ways.all()) == ["sdpa", "eager"]
+    np.testing.assert_allclose(score(model), wanted, atol=1e-6, rtol=0)
 
 
 def test_packing_by_name_that_cannot_be_is_told(caplog: pytest.LogCaptureFixture) -> None:
