@@ -21,6 +21,8 @@ from torch import nn
 from torch.nn import functional
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
+from reranker.models.bert_layer import run_layer
+
 TAU = 0.05  # a cosine: temperature of the soft late interaction
 COSINE = (0.38, 0.21)
 ATTENTION = (0.39, 0.19)
@@ -168,7 +170,7 @@ class JoinedBert(nn.Module):
         )
         mask = (same & real[:, None, :])[:, None]
         for layer in self.bert.encoder.layer[: self.apart]:
-            states = _layer(layer, states, mask)
+            states = run_layer(layer, states, mask)
         return states
 
     def read_together(
@@ -180,7 +182,7 @@ class JoinedBert(nn.Module):
         padding = torch.zeros_like(real, dtype=states.dtype).masked_fill(~real, -torch.inf)
         for layer, gates in zip(self.bert.encoder.layer[self.apart :], self.gates, strict=True):
             mask = padding[:, None, None, :] + across * gates.to(states.dtype)[:, None, None]
-            states = _layer(layer, states, mask)
+            states = run_layer(layer, states, mask)
         return states
 
 
@@ -202,28 +204,3 @@ def _mean(states: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 def _linear(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
     """Apply a layer in float32, whatever the number format of the network around it."""
     return functional.linear(x, layer.weight.float(), layer.bias.float())
-
-
-def _layer(layer: nn.Module, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return what a BERT layer makes of (n, length, width) states under an attention mask."""
-    block: Any = layer
-    own, out = block.attention.self, block.attention.output
-    count, _, width = states.shape
-    heads = own.num_attention_heads
-
-    def split(x: torch.Tensor) -> torch.Tensor:
-        return x.view(count, -1, heads, width // heads).transpose(1, 2)
-
-    query, key, value = (split(part(states)) for part in (own.query, own.key, own.value))
-    if mask.requires_grad:  # the fused kernel has no gradient for its mask
-        scores = query @ key.transpose(2, 3) * (width // heads) ** -0.5 + mask
-        mixed = scores.softmax(-1).to(value.dtype) @ value
-    else:
-        mixed = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask if mask.dtype == torch.bool else mask.to(query.dtype)
-        )
-    mixed = mixed.transpose(1, 2).reshape(count, -1, width)
-    attended = out.LayerNorm(out.dense(mixed) + states)
-    inner = block.output.dense(block.intermediate(attended))
-    states_out: torch.Tensor = block.output.LayerNorm(inner + attended)
-    return states_out
