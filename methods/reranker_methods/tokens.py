@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.models.roles import TokenVectors
+    from reranker.models.roles import Memo, TokenVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,14 @@ class TokenStack:
         vectors: (T, d) float32, unit rows.
         ids: (T,) int64, vocabulary ids.
         offsets: (n + 1,) int64, document j has the rows offsets[j] to offsets[j + 1].
+        memos: of the n documents, what is kept beside the vectors of each.
         weights: (T,) float32 lexical weights, or None where the model has none.
     """
 
     vectors: NDArray[np.float32]
     ids: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    memos: Sequence[Memo]
     weights: NDArray[np.float32] | None = None
 
     @classmethod
@@ -40,6 +42,7 @@ class TokenStack:
             vectors=np.concatenate([document.vectors for document in documents]),
             ids=np.concatenate([document.ids for document in documents]),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            memos=[document.memo for document in documents],
             weights=np.concatenate(weights) if len(weights) == len(documents) else None,
         )
 

@@ -200,6 +200,7 @@ class SentenceBiEncoder:
             spans=known.spans.copy(),
             # Two unknown tokens are not the same word, so they count for nothing.
             weights=None if output.weights is None else output.weights * (ids != self._unknown),
+            memo=known.memo,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +18,11 @@ from reranker.models.network import Output
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from reranker.models.roles import Memo
+
 POOLED, TOKENS = "p", "t"
 """The shelves of a text: its pooled vector alone, which is small, and with its token vectors."""
+_MEMO_BYTES = 400  # a dictionary with a number or two
 _PAIR = struct.Struct("<fI?")
 _TEXT = struct.Struct("<I???III")  # count, truncated, tokens?, weights?, widths of both, tokens
 
@@ -55,6 +58,7 @@ class KnownText:
         truncated: whether the text was cut.
         ids: (t,) int32, of the tokens that have vectors.
         spans: (t, 2) int32, their characters.
+        memo: what methods keep beside the token vectors; it is not written down.
     """
 
     output: Output
@@ -62,11 +66,13 @@ class KnownText:
     truncated: bool
     ids: NDArray[np.int32]
     spans: NDArray[np.int32]
+    memo: Memo = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def nbytes(self) -> int:
-        """Return the memory of the arrays."""
-        return self.output.nbytes + self.ids.nbytes + self.spans.nbytes
+        """Return the memory of the arrays, and of a memo beside token vectors."""
+        memo = 0 if self.output.tokens is None else _MEMO_BYTES
+        return self.output.nbytes + self.ids.nbytes + self.spans.nbytes + memo
 
     def shelves(self) -> dict[str, bytes]:
         """Return what to write down, by shelf."""

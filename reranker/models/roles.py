@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from reranker.types import Call
 
 Role = Literal["bi-encoder", "cross-encoder"]
+Memo = dict[str, Any]
+"""What a method worked out of a text's vectors alone, by the method's name; a few numbers at most.
+
+It is kept as long as the vectors are, so what is read from it must be what would be computed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +29,14 @@ class TokenVectors:
         ids: (t,) int64, vocabulary ids.
         spans: (t, 2) int32, the characters [start, end) of the text that each token covers.
         weights: (t,) float32 lexical weights of the model's own sparse head, or None.
+        memo: what is kept beside the vectors.
     """
 
     vectors: NDArray[np.float32]
     ids: NDArray[np.int64]
     spans: NDArray[np.int32]
     weights: NDArray[np.float32] | None = None
+    memo: Memo = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

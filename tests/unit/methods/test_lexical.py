@@ -11,6 +11,7 @@ def stack_of(*documents, weights=None):
         np.zeros((len(flat), 4), np.float32),
         np.array(flat, np.int64),
         np.cumsum([0, *(len(document) for document in documents)]),
+        [{} for _ in documents],
         None if weights is None else np.array(weights, np.float32),
     )
 

@@ -18,6 +18,7 @@ def stack_of(*documents):
         np.concatenate(documents),
         np.concatenate(ids),
         np.cumsum([0, *(len(document) for document in documents)]),
+        [{} for _ in documents],
     )
 
 
@@ -101,3 +102,19 @@ def test_token_order_does_not_matter():
     assert subspace(query, np.ones(3), forth) == pytest.approx(
         subspace(query, np.ones(3), back), abs=1e-5
     )
+
+
+def test_what_a_background_token_gets_is_worked_out_once_a_background():
+    query, stack = unit_rows(3, 24), stack_of(unit_rows(9, 24), unit_rows(4, 24))
+    some, other = (np.diag(RNG.random(24)).astype(np.float32) for _ in range(2))
+    wanted = subspace(query, np.ones(3), stack, some).tolist()
+
+    assert subspace(query, np.ones(3), stack, some).tolist() == wanted
+    for memo in stack.memos:  # so it is read
+        memo["subspace"] = (*memo["subspace"][:2], memo["subspace"][2] - 1)
+    assert subspace(query, np.ones(3), stack, some) == pytest.approx(np.add(wanted, 1))
+
+    fresh = stack_of(stack.of_document(0), stack.of_document(1))
+    for background, ridge in ((other, 1.0), (None, 1.0), (some, 2.0)):
+        kept = subspace(query, np.ones(3), stack, background, ridge)
+        assert kept.tolist() == subspace(query, np.ones(3), fresh, background, ridge).tolist()

@@ -116,6 +116,17 @@ def test_equal_texts_are_computed_once(checkpoint: Checkpoint) -> None:
     crossing.close()
 
 
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20])
+def test_a_memo_lasts_as_long_as_its_vectors_are_kept(
+    checkpoint: Checkpoint, cache_bytes: int
+) -> None:
+    model = bi_encoder(checkpoint("bert-mean"), cache_bytes=cache_bytes)
+    tokens(model, PLAIN[0]).memo["a number"] = 1
+    assert tokens(model, PLAIN[0]).memo == ({"a number": 1} if cache_bytes else {})
+    assert tokens(model, PLAIN[1]).memo == {}
+    model.close()
+
+
 def test_a_vector_alone_equals_the_one_in_company(checkpoint: Checkpoint) -> None:
     for name in ("bert-mean", "xlmr-cls"):
         model = bi_encoder(checkpoint(name))
