@@ -71,10 +71,8 @@ def _invalid(error: ValidationError) -> InvalidRequest:
         name = f"{path[0]}[{path[1]}]"
         message = "must be a string or an object" if path[0] == "documents" else "must be a string"
         return InvalidRequest(f"{name}: {message}", param=name)
-    message = str(first["msg"]).replace(
-        "Input should be an instance of str", "Input should be a string"
-    )
-    return InvalidRequest(f"{name}: {message}", param=name)
+    plainer = {"too_short": "must not be empty", "is_instance_of": "Input should be a string"}
+    return InvalidRequest(f"{name}: {plainer.get(first['type'], first['msg'])}", param=name)
 
 
 def render(ranking: Ranking, body: RerankBody) -> dict[str, Any]:

@@ -87,6 +87,20 @@ def test_a_field_missing_or_out_of_range_is_422_and_named(ask, changes, param):
     check(ask(**changes), 422, "invalid_request_error", param)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"documents": []}, "documents: must not be empty"),
+        ({"documents": ["a", 7]}, "documents[1]: must be a string or an object"),
+        ({"query": 7}, "query: Input should be a string"),
+        ({"query": None}, "query: Field required"),
+        ({"top_n": 0}, "top_n: Input should be greater than or equal to 1"),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_said_plainly(ask, changes, message):
+    assert ask(**changes).json()["message"] == message
+
+
 def test_an_unknown_method_lists_the_known_ones(ask):
     message = ask(method="bst").json()["message"]
     assert all(name in message for name in ("best", "fast", "optimal", "standard"))
