@@ -18,8 +18,7 @@ length. Two changes mend it:
 
 The ridge makes a singular value decomposition unnecessary: with the Cholesky factor L of
 X X^T + ridge I, q^T C q = ||L^-1 X q||^2, and with Y = L^-1 X, trace(C S) = sum (Y S) * Y. The
-trace is two thirds of the work and depends on the document alone, so it is kept beside the
-document's vectors.
+trace is most of the work and depends on the document alone, so it is kept beside its vectors.
 """
 
 from __future__ import annotations

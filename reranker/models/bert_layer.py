@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-_FIRST_TOKEN_READERS = frozenset(
+from reranker.models.ways import KERNELS
+
+_FIRST_TOKEN = frozenset(
     f"{family}ForSequenceClassification"
     for family in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra")
 )
@@ -18,8 +20,8 @@ _FIRST_TOKEN_READERS = frozenset(
 class FirstTokenLayer(nn.Module):
     """A network's last layer where only the first token's state is read afterwards.
 
-    All tokens are attended to, but five sixths of the layer's products, the query's and all that
-    follow the attention, are made for the first alone. The answer is the same.
+    Keys and values are made of all tokens; five sixths of the layer's products, the query's and all
+    that follow the attention, are made for the first token alone. The answer is the same.
 
     Args:
         layer: the layer.
@@ -48,9 +50,17 @@ class FirstTokenLayer(nn.Module):
 
 
 def narrow_last_layer(network: Any) -> None:
-    """Let a classifier's last layer compute the first token only, where no other is read."""
+    """Let a classifier's last layer compute the first token only, where no other is read.
+
+    Networks whose masks mean more than padding, causal ones and those with a kernel of their own,
+    stay as they are.
+    """
     kind = type(network)
-    if kind.__module__.startswith("transformers.") and kind.__name__ in _FIRST_TOKEN_READERS:
+    if not kind.__module__.startswith("transformers.") or kind.__name__ not in _FIRST_TOKEN:
+        return
+    config = network.config
+    causal = config.is_decoder or getattr(config, "is_causal", False)
+    if not causal and config._attn_implementation in KERNELS:
         layers = network.base_model.encoder.layer
         layers[-1] = FirstTokenLayer(layers[-1])
 

@@ -59,7 +59,7 @@ def load_cross_encoder(
     with _files_of(card, source.folder):
         model = CrossEncoder(str(source.folder), **_load_options(source))
         _check_classifier(model.model, source.weights)
-    narrow_last_layer(model.model)
+        narrow_last_layer(model.model)
     window = min(filter(None, (card.max_tokens, model.max_seq_length)), default=None)
     return PairCrossEncoder(
         card.id, model.model, model.tokenizer, source.digest, hardware, window, cache_bytes

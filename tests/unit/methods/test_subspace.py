@@ -115,6 +115,6 @@ def test_what_a_background_token_gets_is_worked_out_once_a_background():
     assert subspace(query, np.ones(3), stack, some) == pytest.approx(np.add(wanted, 1))
 
     fresh = stack_of(stack.of_document(0), stack.of_document(1))
-    for background, ridge in ((other, 1.0), (None, 1.0), (some, 2.0)):
+    for background, ridge in ((other, 1.0), (None, 1.0), (some, 1.0), (some, 2.0)):
         kept = subspace(query, np.ones(3), stack, background, ridge)
         assert kept.tolist() == subspace(query, np.ones(3), fresh, background, ridge).tolist()

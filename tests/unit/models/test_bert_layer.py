@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support.models import cross_encoder
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -34,8 +37,11 @@ def classifier(family: str, **more: Any) -> Any:
     torch.manual_seed(3)
     config = AutoConfig.for_model(family, **(SIZES | more))
     network = AutoModelForSequenceClassification.from_config(config).eval()
-    for part in network.parameters():  # as initialised, the tokens hardly heed each other
-        part.data.mul_(8)
+    for part in network.parameters():
+        if part.ndim > 1:  # as initialised, the tokens hardly heed each other
+            part.data.mul_(8)
+        else:
+            part.data.add_(torch.randn_like(part), alpha=0.1)
     return network
 
 
@@ -107,6 +113,31 @@ def test_other_families_are_left_alone(family: str) -> None:
     assert str(network) == before
 
 
+@pytest.mark.parametrize("more", [{"is_decoder": True}, {"is_causal": True}])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_causal_networks_are_left_alone(family: str, more: dict[str, bool]) -> None:
+    network = classifier(family, **more)
+    before = str(network)
+    narrow_last_layer(network)
+    assert str(network) == before
+
+
+def test_a_kernel_of_the_networks_own_keeps_its_layers() -> None:
+    network = classifier("bert")
+    network.set_attn_implementation("flex_attention")
+    before = str(network)
+    narrow_last_layer(network)
+    assert str(network) == before
+
+
+@pytest.mark.parametrize("name", ["bert-cross", "xlmr-cross"])
+def test_a_cross_encoder_is_loaded_so(checkpoint: Callable[[str], Path], name: str) -> None:
+    model = cross_encoder(checkpoint(name))
+    network: Any = model.ways.network
+    assert isinstance(network.base_model.encoder.layer[-1], FirstTokenLayer)
+    model.close()
+
+
 @pytest.mark.parametrize("kind", [BertModel, BertForTokenClassification])
 def test_networks_that_read_all_tokens_are_left_alone(kind: Any) -> None:
     network = kind(BertConfig(**SIZES))
@@ -119,5 +150,8 @@ def test_a_class_that_only_bears_the_name_is_left_alone() -> None:
     class BertForSequenceClassification(torch.nn.Module):
         """Reads who knows what."""
 
+        config = BertConfig(**SIZES)
+
     network = BertForSequenceClassification()
     narrow_last_layer(network)
+    assert not list(network.modules())[1:]
