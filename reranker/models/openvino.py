@@ -17,6 +17,7 @@ import importlib.util
 import io
 import json
 import logging
+import re
 import shutil
 import sys
 import tempfile
@@ -32,12 +33,15 @@ import torch
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
 from reranker.errors import MissingExtra
+from reranker.models.bert_layer import FirstTokenLayer
 from reranker.models.shared import fingerprint
 from reranker.models.warmup import difference
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 2  # raise it when exporting changes
+_FORMAT = 3  # raise it when exporting changes
+_OF_ALL_TOKENS = r"attention\.self\.(key|value)/"
+_AFTER = "pooler|classifier"
 Features = Mapping[str, torch.Tensor]
 
 
@@ -126,7 +130,7 @@ def _write(
         converted = openvino.convert_model(plain, example_input=checks[0])
         if int8:
             others = [sample for i, sample in enumerate(samples) if i % 4]
-            converted = _in_int8(converted, others, getattr(network, "exact_parts", ()))
+            converted = _in_int8(converted, others, _exact(network))
         openvino.save_model(converted, path, compress_to_fp16=False)
     request = _compile(path, "float32", torch.get_num_threads())
     masks = [sample["attention_mask"].numpy() for sample in samples[::4]]
@@ -137,12 +141,26 @@ def _write(
     return {"difference": max(apart), "classifies": plain.classifies}
 
 
+def _exact(network: torch.nn.Module) -> list[str]:
+    """Return patterns of the operations that int8 must leave alone.
+
+    What is made for the first token alone, in the last layer and after it, costs nothing as it is,
+    and calibration sees too few of its values: one row a text.
+    """
+    parts = [rf".*\.{name}[./].*" for name in getattr(network, "exact_parts", ())]
+    for name, part in network.named_modules():
+        if isinstance(part, FirstTokenLayer):
+            parts.append(rf".*\.{re.escape(name)}\.layer\.(?!{_OF_ALL_TOKENS}).*")
+            parts.append(rf".*\.({_AFTER})[./].*")
+    return parts
+
+
 def _in_int8(converted: Any, samples: Sequence[Features], exact: Sequence[str]) -> Any:
-    """Return a converted network in int8 but for the modules named in `exact`."""
+    """Return a converted network in int8 but for operations whose names match `exact`."""
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    left = nncf.IgnoredScope(patterns=[rf".*\.{name}[./].*" for name in exact])
+    left = nncf.IgnoredScope(patterns=list(exact))
     rows = [[part.numpy() for part in sample.values()] for sample in samples]
     return nncf.quantize(
         converted,

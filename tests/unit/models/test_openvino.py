@@ -97,6 +97,31 @@ def test_int8_is_close_enough_or_is_not_used(
     model.close()
 
 
+@pytest.mark.parametrize("name", ["bert-cross", "xlmr-cross"])
+def test_int8_leaves_alone_what_is_made_for_one_token(
+    checkpoint: Checkpoint, tmp_path: Path, name: str
+) -> None:
+    model = cross_encoder(checkpoint(name))
+    made = openvino.export(model.ways.network, model.samples(), tmp_path, int8=True)
+    network = openvino._openvino().Core().read_model(made / "model.xml")
+    rounded = {
+        reader.get_node().get_friendly_name().partition(".layer.")[2]
+        for node in network.get_ops()
+        if node.get_type_name() == "FakeQuantize"
+        for reader in node.output(0).get_target_inputs()
+        if reader.get_node().get_type_name() == "MatMul"
+    }
+    layer = ("attention.self.query", "attention.output.dense", "intermediate.dense", "output.dense")
+    every = {f"0.{part}/aten::linear/MatMul" for part in layer}
+    every |= {
+        f"{place}.attention.self.{k}/aten::linear/MatMul"
+        for k in ("key", "value")
+        for place in ("0", "1.layer")
+    }
+    assert rounded == every
+    model.close()
+
+
 def test_an_export_is_made_once(
     checkpoint: Checkpoint, named: Hardware, exports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
