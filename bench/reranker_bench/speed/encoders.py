@@ -141,7 +141,7 @@ def has_openvino(options: Options) -> bool:
 def own_sides(options: Options, load: Mapping[str, Any]) -> list[Side]:
     """Return us as the base install runs, in float32 where that differs, and with OpenVINO."""
     start = _start(OWN, options)
-    auto = "auto" if _own_dtype(options) != "float32" else "float32"
+    auto = "auto" if own_dtype(options) != "float32" else "float32"
     torch = {**load, "options": {"backend": "torch"}}
     sides = [Side(OWN.name, dtype, start, torch) for dtype in dict.fromkeys((auto, "float32"))]
     if has_openvino(options):
@@ -170,7 +170,8 @@ def _start(peer: Peer, options: Options) -> Any:
     return python and partial(Process, python, peer.adapter, options.threads)
 
 
-def _own_dtype(options: Options) -> str:
+def own_dtype(options: Options) -> str:
+    """Return the number format that the engine chooses here."""
     from reranker.models.hardware import choose
 
     return choose(options.device).dtype

@@ -1,7 +1,8 @@
 """W5: HTTP servers under closed-loop clients, ours and infinity's.
 
-Small `fast` requests with nothing kept and with documents seen before; all methods and sizes
-mixed; and one cross-encoder in float32 on ours, with torch and with OpenVINO, and on infinity's.
+Small `fast` requests with nothing kept and with documents seen before; all methods and sizes mixed;
+and one cross-encoder on ours, with torch and with OpenVINO, and on infinity's, each in float32 and
+in the number format that ours would choose.
 """
 
 from __future__ import annotations
@@ -55,8 +56,7 @@ def w5(options: Options, observe: Observe) -> Found:
         lines = _start(options, cross, folder, (queries, documents), observe, stack)
         _check(lines)
         _measure([line for line in lines if line.server is not None], options, observe)
-        peaks = {line.name: line.server.peak_mb for line in lines if line.server}
-    rows = [row for line in lines for row in _rows(line, options.clients, peaks.get(line.name))]
+        rows = [row for line in lines for row in _rows(line, options.clients)]
     settings = options.to_json() | {
         "data": source.name,
         "seconds": options.seconds,
@@ -77,26 +77,37 @@ def _start(
     observe("starting our servers")
     fresh = stack.enter_context(servers.own(_sub(folder, "a"), cross, options))
     keeping = stack.enter_context(servers.own(_sub(folder, "b"), cross, options, cache_mb=1024))
-    exact = stack.enter_context(
-        servers.own(_sub(folder, "c"), cross, options, "float32", backend="torch")
-    )
     lines = [
         _Line(f"{OWN.name} {NEW}", "", small, fresh),
         _Line(f"{OWN.name} {SEEN}", "", small, keeping, traffic.all_of(material[1])),
         _Line(f"{OWN.name} {MIXED}", "", traffic.mixed(*material), fresh),
-        _Line(f"{OWN.name} {PAIRS}", "float32", pairs, exact),
     ]
-    if encoders.has_openvino(options):
-        observe("starting our server with OpenVINO")
-        lines.append(_Line(f"{encoders.WITH_OPENVINO} {PAIRS}", "float32", pairs))
-        place = _sub(folder, "d")
-        other = partial(servers.own, place, cross, options, "float32", backend="openvino")
-        _enter(lines[-1], other, stack)
-    if servers.INFINITY in options.peers:
-        observe("starting infinity's server")
-        lines.append(_Line(f"{servers.INFINITY.name} {PAIRS}", "float32", pairs))
-        _enter(lines[-1], partial(servers.infinity, folder, cross, options, "float32"), stack)
+    for dtype in dict.fromkeys(("float32", encoders.own_dtype(options))):
+        for name, start in _rivals(options, cross, folder, dtype).items():
+            observe(f"starting {name} in {dtype}")
+            lines.append(_Line(f"{name} {PAIRS}", dtype, pairs))
+            _enter(lines[-1], start, stack)
     return lines
+
+
+def _rivals(
+    options: Options, cross: Path, folder: Path, dtype: str
+) -> dict[str, Callable[[], AbstractContextManager[servers.Server | None]]]:
+    """Return what starts each server of the cross-encoder in a number format."""
+
+    def own(backend: str) -> AbstractContextManager[servers.Server]:
+        place = _sub(folder, f"{backend}-{dtype}")
+        return servers.own(place, cross, options, dtype, backend=backend)
+
+    found: dict[str, Callable[[], AbstractContextManager[servers.Server | None]]] = {
+        OWN.name: partial(own, "torch")
+    }
+    if encoders.has_openvino(options):
+        found[encoders.WITH_OPENVINO] = partial(own, "openvino")
+    if servers.INFINITY in options.peers:
+        place = _sub(folder, f"infinity-{dtype}")
+        found[servers.INFINITY.name] = partial(servers.infinity, place, cross, options, dtype)
+    return found
 
 
 def _enter(
@@ -116,9 +127,9 @@ def _enter(
 def _check(lines: Sequence[_Line]) -> None:
     """Compare the cross-encoders' scores; a server that computes something else is not timed."""
     rivals = [line for line in lines if line.name.endswith(PAIRS) and line.server is not None]
-    answers = {line.name: _scores(line) for line in rivals}
-    for line in rivals[1:]:
-        off = agreement.difference([answers[line.name]], [answers[rivals[0].name]])
+    answers = [_scores(line) for line in rivals]
+    for line, found in zip(rivals, answers, strict=True):
+        off = agreement.difference([found], [answers[0]])
         if off > agreement.tolerance(line.dtype):
             line.state, line.server = DISAGREES, None
             line.why = f"scores differ by {off:.2g}"
@@ -149,10 +160,10 @@ def _measure(lines: Sequence[_Line], options: Options, observe: Observe) -> None
                 line.loads.setdefault(clients, []).append(load)
 
 
-def _rows(line: _Line, levels: Sequence[int], peak: float | None) -> list[Row]:
-    if line.state != MEASURED:
+def _rows(line: _Line, levels: Sequence[int]) -> list[Row]:
+    if line.server is None:
         return [Row(line.name, line.dtype, line.state, line.why)]
-    rows = []
+    rows, peak = [], line.server.peak_mb
     for clients in levels:
         loads = line.loads[clients]
         seconds = [each for load in loads for each in load.seconds]
@@ -169,18 +180,26 @@ def _label(line: _Line, clients: int) -> str:
 
 
 def _duels(lines: Sequence[_Line], levels: Sequence[int]) -> list[tuple[str, str]]:
-    """Hold many clients against one, and our servers against infinity's."""
-    named = [
+    """Hold many clients against one, and our servers against infinity's in the same format."""
+    places = [
         (line, clients, f"{_label(line, clients)} {line.dtype}".strip())
         for line in lines
         for clients in levels
     ]
-    first = {line.name: label for line, clients, label in named if clients == levels[0]}
-    pairs = [(label, first[line.name]) for line, clients, label in named if clients != levels[0]]
-    rivals = [each for each in named if each[0].name.endswith(PAIRS)]
-    theirs = {c: label for line, c, label in rivals if line.name.startswith(servers.INFINITY.name)}
-    ours = [(c, label) for line, c, label in rivals if line.name.startswith(OWN.name)]
-    return [*pairs, *((label, theirs[clients]) for clients, label in ours if clients in theirs)]
+    found = {(line.name, line.dtype, clients): label for line, clients, label in places}
+    theirs = f"{servers.INFINITY.name} {PAIRS}"
+    pairs = [
+        (label, found[line.name, line.dtype, levels[0]])
+        for line, clients, label in places
+        if clients != levels[0]
+    ]
+    return pairs + [
+        (label, found[theirs, line.dtype, clients])
+        for line, clients, label in places
+        if line.name.endswith(PAIRS)
+        and line.name != theirs
+        and (theirs, line.dtype, clients) in found
+    ]
 
 
 def _sub(folder: Path, name: str) -> Path:

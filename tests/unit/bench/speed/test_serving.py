@@ -50,8 +50,9 @@ def running(off=0.0):
 
 @pytest.fixture
 def measure(monkeypatch, checkpoint):
-    def measure(infinity, openvino=False, **options):
+    def measure(infinity, openvino=False, dtype="float32", **options):
         monkeypatch.setattr(encoders, "has_openvino", lambda _: openvino)
+        monkeypatch.setattr(encoders, "own_dtype", lambda _: dtype)
         monkeypatch.setattr(encoders, "minilm", lambda options: checkpoint("bert-cross"))
         monkeypatch.setattr(serving.servers, "own", lambda *_, **__: running())
         monkeypatch.setattr(serving.servers, "infinity", infinity)
@@ -79,6 +80,17 @@ def test_with_openvino_our_other_server_meets_infinitys_too(measure) -> None:
     own, theirs = ("reranker[openvino] cross-encoder", "infinity-emb cross-encoder")
     pairs = [(each["row"], each["against"]) for each in found.ratios()]
     assert (f"{own}, 2 clients float32", f"{theirs}, 2 clients float32") in pairs
+
+
+def test_where_ours_would_choose_another_format_all_meet_in_that_too(measure) -> None:
+    found = measure(lambda *_: running(), openvino=True, dtype="bfloat16")
+    assert len(found.rows) == 9 * 2
+    theirs = "infinity-emb cross-encoder, 2 clients"
+    pairs = [(each["row"], each["against"]) for each in found.ratios()]
+    for name in ("reranker", "reranker[openvino]"):
+        for dtype in ("float32", "bfloat16"):
+            assert (f"{name} cross-encoder, 2 clients {dtype}", f"{theirs} {dtype}") in pairs
+    assert not [pair for pair in pairs if {"float32", "bfloat16"} <= {s.split()[-1] for s in pair}]
 
 
 def test_a_server_that_disagrees_is_not_timed(measure) -> None:
