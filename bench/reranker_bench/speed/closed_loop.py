@@ -7,6 +7,7 @@ take little of the CPU that they share with the server.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 import time
@@ -18,6 +19,8 @@ from typing import Any
 HOST = "127.0.0.1"
 STAMP = b"@@@@@@"
 """Six bytes of a request that are replaced each time it is sent, so that no query comes twice."""
+
+_STAMPS = itertools.count()  # of all loads: one of another level must not repeat what was asked
 
 
 @dataclass
@@ -83,8 +86,7 @@ async def _client(
         while (start := time.perf_counter()) < end:
             try:
                 connection = connection or await asyncio.open_connection(HOST, port)
-                stamp = b"%06d" % chance.randrange(1_000_000)
-                sent = chance.choice(requests).replace(STAMP, stamp)
+                sent = chance.choice(requests).replace(STAMP, b"%06d" % (next(_STAMPS) % 10**6))
                 status, _ = await exchange(*connection, sent)
             except (OSError, EOFError, ValueError) as error:
                 done.errors[type(error).__name__] += 1

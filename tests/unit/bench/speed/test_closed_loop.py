@@ -54,10 +54,11 @@ def test_every_answer_is_counted_once(server) -> None:
 
 
 def test_no_query_comes_twice(server) -> None:
-    closed_loop.load(server.server_port, [SENT], clients=2, seconds=0.2, seed=0)
+    for clients in (2, 3):  # one level after the other, as a run takes them
+        closed_loop.load(server.server_port, [SENT], clients, seconds=0.2, seed=0)
     queries = [body["query"] for body in server.bodies]
     assert all(query.startswith("q ") and "@" not in query for query in queries)
-    assert len(set(queries)) > 0.9 * len(queries)
+    assert len(set(queries)) == len(queries)
 
 
 def test_a_refusal_is_an_error_and_no_answer(server) -> None:
