@@ -159,7 +159,7 @@ def _in_int8(converted: Any, samples: Sequence[Features], exact: Sequence[str]) 
     """Return a converted network in int8 but for operations whose names match `exact`."""
     import nncf
 
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     left = nncf.IgnoredScope(patterns=list(exact))
     rows = [[part.numpy() for part in sample.values()] for sample in samples]
     return nncf.quantize(
