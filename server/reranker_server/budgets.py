@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from reranker_server.keys import Budget
 
 _LOCK_SECONDS = 2.0  # how long to wait for another process's write
+_RETRY_SECONDS = 0.005  # a new file is made in less
 
 _SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS spent (
     name TEXT, period TEXT, tokens INTEGER NOT NULL, PRIMARY KEY (name, period)
 ) WITHOUT ROWID;
@@ -33,6 +35,7 @@ CREATE TABLE IF NOT EXISTS held (
     id TEXT PRIMARY KEY, name TEXT, period TEXT, tokens INTEGER NOT NULL, expires REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS held_by_name ON held (name, period);
+COMMIT;
 """
 
 
@@ -140,7 +143,7 @@ class SqliteBudgets:
                 check_same_thread=False,
             )
             try:
-                db.execute("PRAGMA journal_mode = WAL")
+                self._use_wal(db)
                 # In WAL mode this survives the death of the process; only a power cut may cost
                 # the last moments, and none of the file's integrity.
                 db.execute("PRAGMA synchronous = NORMAL")
@@ -150,6 +153,21 @@ class SqliteBudgets:
                 raise
             self._connection = db
         return self._connection
+
+    def _use_wal(self, db: sqlite3.Connection) -> None:
+        """Switch to the write-ahead log, waiting for others that open a new file just now.
+
+        SQLite's own wait leaves this switch out: two that wait for each other would never end.
+        """
+        until = time.monotonic() + self._lock_seconds
+        while True:
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(_RETRY_SECONDS)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

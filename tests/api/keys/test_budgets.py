@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -135,6 +136,23 @@ def test_a_crash_loses_no_settlement_and_charges_nothing_unfinished(tmp_path):
     db.close()
     assert budgets.reserve("a", LIFE, 85, 60)
     budgets.close()
+
+
+def test_many_may_make_the_file_at_once(tmp_path):
+    """SQLite refuses two that switch a new file to its write-ahead log instead of waiting."""
+    together = threading.Barrier(8)
+
+    def spend(budgets: SqliteBudgets) -> None:
+        together.wait(60)
+        budgets.settle(budgets.reserve("a", LIFE, 3, 60), 3)
+
+    with ThreadPoolExecutor(8) as pool:
+        for at in range(40):
+            openings = [SqliteBudgets(tmp_path / f"{at}.sqlite3") for _ in range(8)]
+            list(pool.map(spend, openings))
+            assert openings[0].spent("a", "life") == 8 * 3
+            for each in openings:
+                each.close()
 
 
 def test_a_locked_or_broken_file_is_told_apart_from_a_spent_budget(tmp_path):
