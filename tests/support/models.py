@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+
 from reranker.models.bi_encoder import SentenceBiEncoder
 from reranker.models.catalog import ModelCard
 from reranker.models.cross_encoder import PairCrossEncoder
@@ -13,6 +16,11 @@ from reranker.models.loading import load_bi_encoder, load_cross_encoder
 from reranker.models.sources import locate
 
 FLOAT32 = Hardware(device="cpu", dtype="float32", threads=2, token_budget=512)
+
+needs_onednn = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"
+)
+"""Asks torch and not our code, so that packing that stopped working fails and is not skipped."""
 
 
 def bi_encoder(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.models import cross_encoder
+from support.models import cross_encoder, needs_onednn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -95,7 +95,7 @@ def test_only_the_first_token_goes_past_keys_and_values() -> None:
     }
 
 
-@pytest.mark.skipif(not packing.works(torch.float32), reason="this torch has no oneDNN")
+@needs_onednn
 def test_it_can_be_packed() -> None:
     narrow = classifier("xlm-roberta")
     narrow_last_layer(narrow)
