@@ -1,101 +1,131 @@
-"""A BERT layer run part by part, for networks that need something else than all of it."""
+"""A BERT layer over the real tokens of a batch: what stands at its padding is never computed.
+
+Linear layers and norms work token by token, so they take the real tokens as one long row of rows;
+only attention needs to know whose is whose, and sees the batch padded. In a batch of short texts of
+unlike lengths a quarter and more is padding.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from reranker.models.ways import KERNELS
 
-_FIRST_TOKEN = frozenset(
-    f"{family}ForSequenceClassification"
-    for family in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra")
-)
-"""Networks of transformers whose classifier reads the first token's state and no other."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the computed tokens stand in a batch of (count, length) tokens, padded on the right.
 
-
-class FirstTokenLayer(nn.Module):
-    """A network's last layer where only the first token's state is read afterwards.
-
-    Keys and values are made of all tokens; five sixths of the layer's products, the query's and all
-    that follow the attention, are made for the first token alone. The answer is the same.
-
-    Args:
-        layer: the layer.
+    Attributes:
+        count: of the texts.
+        length: of the longest.
+        real: (t,) positions of the computed tokens in the flattened batch; None is all of them.
     """
 
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
+    count: int
+    length: int
+    real: torch.Tensor | None = None
 
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        *_: Any,
-        **__: Any,
-    ) -> torch.Tensor:
-        """Return the first token's state (n, 1, width) of (n, length, width) states.
+    @classmethod
+    def of(cls, count: int, length: int, real: torch.Tensor | None) -> Layout:
+        """Return the layout that leaves padding out, where that can be told at once.
+
+        On other devices than a CPU that would wait for the device, and an exporter that follows
+        one batch would take its padding for that of all.
 
         Args:
-            hidden_states: of all tokens.
-            attention_mask: (n or 1, heads or 1, length or 1, length), for torch's fused kernel or
-                to be added; None masks nothing.
+            count: of the texts.
+            length: of the longest.
+            real: (count, length) True at real tokens; None where all are.
         """
-        mask = None if attention_mask is None else attention_mask[:, :, :1]
-        return run_layer(self.layer, hidden_states, mask, first=1)
+        followed = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if real is None or real.device.type != "cpu" or followed or bool(real.all()):
+            return cls(count, length)
+        return cls(count, length, real.flatten().nonzero()[:, 0])
 
+    def rows(self, padded: torch.Tensor) -> torch.Tensor:
+        """Return the (t, ...) computed tokens of a (count, length, ...) batch."""
+        flat = padded.flatten(0, 1)
+        return flat if self.real is None else flat.index_select(0, self.real)
 
-def narrow_last_layer(network: Any) -> None:
-    """Let a classifier's last layer compute the first token only, where no other is read.
+    def padded(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the (count, length, width) batch of (t, width) rows, zeros at its padding."""
+        if self.real is not None:
+            blank = rows.new_zeros(self.count * self.length, rows.shape[1])
+            rows = blank.index_copy_(0, self.real, rows)
+        return rows.view(self.count, self.length, -1)
 
-    Networks whose masks mean more than padding, causal ones and those with a kernel of their own,
-    stay as they are.
-    """
-    kind = type(network)
-    if not kind.__module__.startswith("transformers.") or kind.__name__ not in _FIRST_TOKEN:
-        return
-    config = network.config
-    causal = config.is_decoder or getattr(config, "is_causal", False)
-    if not causal and config._attn_implementation in KERNELS:
-        layers = network.base_model.encoder.layer
-        layers[-1] = FirstTokenLayer(layers[-1])
+    def first(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the (count, width) rows of every text's first token."""
+        if self.real is None:
+            return rows.view(self.count, self.length, -1)[:, 0]
+        return rows[self.real % self.length == 0]
 
 
 def run_layer(
-    layer: nn.Module, states: torch.Tensor, mask: torch.Tensor | None, first: int | None = None
+    layer: nn.Module,
+    rows: torch.Tensor,
+    layout: Layout,
+    mask: torch.Tensor | None,
+    *,
+    first_only: bool = False,
 ) -> torch.Tensor:
-    """Return what a BERT layer makes of (n, length, width) states, without dropout.
+    """Return what a BERT layer makes of (t, width) rows, without dropout.
 
     Args:
         layer: of transformers' BERT, or of a network made like it.
-        states: before the layer.
-        mask: (n or 1, heads or 1, rows or 1, length), True where a token is attended to, or added
-            to the logarithm of the attention.
-        first: of how many tokens the states are wanted; None is all.
+        rows: states of the computed tokens before the layer.
+        layout: where they stand.
+        mask: (count or 1, heads or 1, length or 1, length) over the padded batch, True where a
+            token is attended to, or added to the logarithm of the attention.
+        first_only: whether the states of the texts' first tokens alone are wanted, (count, width):
+            only keys and values are made of all, a sixth of the products.
     """
     block: Any = layer
     own, out = block.attention.self, block.attention.output
-    count, _, width = states.shape
-    heads = own.num_attention_heads
-    wanted = states[:, :first]
+    wanted = layout.first(rows) if first_only else rows
 
-    def split(x: torch.Tensor) -> torch.Tensor:
-        return x.view(count, -1, heads, width // heads).transpose(1, 2)
+    def split(states: torch.Tensor) -> torch.Tensor:
+        size = own.attention_head_size
+        return states.view(layout.count, -1, own.num_attention_heads, size).transpose(1, 2)
 
-    query, key, value = split(own.query(wanted)), split(own.key(states)), split(own.value(states))
-    if mask is not None and mask.requires_grad:  # the fused kernel has no gradient for its mask
-        scores = query @ key.transpose(2, 3) * (width // heads) ** -0.5 + mask
-        mixed = scores.softmax(-1).to(value.dtype) @ value
-    else:
-        if mask is not None and mask.dtype != torch.bool:
-            mask = mask.to(query.dtype)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    mixed = mixed.transpose(1, 2).reshape(count, -1, width)
-    attended = out.LayerNorm(out.dense(mixed) + wanted)
+    query = own.query(wanted)
+    mixed = _attention(
+        split(query if first_only else layout.padded(query)),
+        split(layout.padded(own.key(rows))),
+        split(layout.padded(own.value(rows))),
+        mask if mask is None or not first_only else mask[:, :, :1],
+        fused=own.config._attn_implementation != "eager",
+    )
+    mixed = mixed.transpose(1, 2).flatten(2)
+    attended = out.dense(mixed[:, 0] if first_only else layout.rows(mixed))
+    attended = out.LayerNorm(attended + wanted)
     inner = block.output.dense(block.intermediate(attended))
-    states_out: torch.Tensor = block.output.LayerNorm(inner + attended)
-    return states_out
+    made: torch.Tensor = block.output.LayerNorm(inner + attended)
+    return made
+
+
+def _attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    *,
+    fused: bool,
+) -> torch.Tensor:
+    """Return (n, heads, rows, width) mixed values, by torch's fused kernel or by plain products."""
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(query.dtype)
+    # The fused kernel has no gradient for its mask.
+    if fused and not (mask is not None and mask.requires_grad):
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
+    if mask is not None:
+        scores = (
+            scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+        )
+    mixed: torch.Tensor = scores.softmax(-1) @ value
+    return mixed

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
-from reranker.models.bert_layer import run_layer
+from reranker.models.bert_layer import Layout, run_layer
 
 TAU = 0.05  # a cosine: temperature of the soft late interaction
 COSINE = (0.38, 0.21)
@@ -152,38 +152,52 @@ class JoinedBert(nn.Module):
         """
         real = attention_mask.bool()
         same = token_type_ids[:, :, None] == token_type_ids[:, None, :]
-        states = self.read_apart(input_ids, token_type_ids, real, same)
-        states = self.read_together(states, token_type_ids, real, same)
+        count, length = input_ids.shape
+        layout = Layout.of(count, length, real)
+        rows = self.read_apart(input_ids, token_type_ids, real, same, layout)
+        rows = self.read_together(rows, token_type_ids, real, same, layout)
+        states = layout.padded(rows)
         query, document = real & (token_type_ids == 0), real & (token_type_ids == 1)
         with torch.autocast(states.device.type, enabled=False):
             logits = self.interaction(states.float(), query, document)
         return Logits(logits[:, None])
 
     def read_apart(
-        self, ids: torch.Tensor, types: torch.Tensor, real: torch.Tensor, same: torch.Tensor
+        self,
+        ids: torch.Tensor,
+        types: torch.Tensor,
+        real: torch.Tensor,
+        same: torch.Tensor,
+        layout: Layout,
     ) -> torch.Tensor:
-        """Return the states (n, length, width) after the lower layers."""
+        """Return the states (t, width) of the computed tokens after the lower layers."""
         steps = torch.arange(ids.shape[1], device=ids.device)
         places = steps - types * (types == 0).logical_and(real).sum(1, keepdim=True)
         states: torch.Tensor = self.bert.embeddings(
             input_ids=ids, token_type_ids=torch.zeros_like(ids), position_ids=places
         )
         mask = (same & real[:, None, :])[:, None]
+        rows = layout.rows(states)
         for layer in self.bert.encoder.layer[: self.apart]:
-            states = run_layer(layer, states, mask)
-        return states
+            rows = run_layer(layer, rows, layout, mask)
+        return rows
 
     def read_together(
-        self, states: torch.Tensor, types: torch.Tensor, real: torch.Tensor, same: torch.Tensor
+        self,
+        rows: torch.Tensor,
+        types: torch.Tensor,
+        real: torch.Tensor,
+        same: torch.Tensor,
+        layout: Layout,
     ) -> torch.Tensor:
-        """Return the states (n, length, width) after the upper layers."""
-        states = states + self.segments.to(states.dtype)[types]
-        across = (~same)[:, None].to(states.dtype)
-        padding = torch.zeros_like(real, dtype=states.dtype).masked_fill(~real, -torch.inf)
+        """Return the states (t, width) of the computed tokens after the upper layers."""
+        rows = rows + self.segments.to(rows.dtype)[layout.rows(types)]
+        across = (~same)[:, None].to(rows.dtype)
+        padding = torch.zeros_like(real, dtype=rows.dtype).masked_fill(~real, -torch.inf)
         for layer, gates in zip(self.bert.encoder.layer[self.apart :], self.gates, strict=True):
-            mask = padding[:, None, None, :] + across * gates.to(states.dtype)[:, None, None]
-            states = run_layer(layer, states, mask)
-        return states
+            mask = padding[:, None, None, :] + across * gates.to(rows.dtype)[:, None, None]
+            rows = run_layer(layer, rows, layout, mask)
+        return rows
 
 
 def pair_frame(tokenizer: PreTrainedTokenizerBase) -> TemplateProcessing:

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, BertConfig
 from transformers.utils.logging import disable_progress_bar
 
 from reranker.errors import ModelUnavailable, RerankerError
-from reranker.models.bert_layer import narrow_last_layer
+from reranker.models.bert_encoder import tighten
 from reranker.models.bi_encoder import SentenceBiEncoder
 from reranker.models.catalog import ModelCard
 from reranker.models.cross_encoder import PairCrossEncoder
@@ -42,6 +42,7 @@ def load_bi_encoder(
     """
     with _files_of(card, source.folder):
         model = _sentence_transformer(card, source)
+        tighten(getattr(model[0], "auto_model", None))
         heads = _heads(card, source.folder, int(getattr(model.config, "hidden_size", 0)))
     if card.max_tokens is not None:
         model.max_seq_length = min(card.max_tokens, model.max_seq_length or card.max_tokens)
@@ -59,7 +60,7 @@ def load_cross_encoder(
     with _files_of(card, source.folder):
         model = CrossEncoder(str(source.folder), **_load_options(source))
         _check_classifier(model.model, source.weights)
-        narrow_last_layer(model.model)
+        tighten(model.model)
     window = min(filter(None, (card.max_tokens, model.max_seq_length)), default=None)
     return PairCrossEncoder(
         card.id, model.model, model.tokenizer, source.digest, hardware, window, cache_bytes

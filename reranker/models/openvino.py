@@ -33,13 +33,13 @@ import torch
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
 from reranker.errors import MissingExtra
-from reranker.models.bert_layer import FirstTokenLayer
+from reranker.models.bert_encoder import TightEncoder
 from reranker.models.shared import fingerprint
 from reranker.models.warmup import difference
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 3  # raise it when exporting changes
+_FORMAT = 4  # raise it when exporting changes
 _OF_ALL_TOKENS = r"attention\.self\.(key|value)/"
 _AFTER = "pooler|classifier"
 Features = Mapping[str, torch.Tensor]
@@ -149,8 +149,9 @@ def _exact(network: torch.nn.Module) -> list[str]:
     """
     parts = [rf".*\.{name}[./].*" for name in getattr(network, "exact_parts", ())]
     for name, part in network.named_modules():
-        if isinstance(part, FirstTokenLayer):
-            parts.append(rf".*\.{re.escape(name)}\.layer\.(?!{_OF_ALL_TOKENS}).*")
+        if isinstance(part, TightEncoder) and part.first_only:
+            last = re.escape(f"{name}.layer.{len(part.layer) - 1}")
+            parts.append(rf".*\.{last}\.(?!{_OF_ALL_TOKENS}).*")
             parts.append(rf".*\.({_AFTER})[./].*")
     return parts
 

@@ -63,6 +63,20 @@ def test_padding_changes_nothing(network: JoinedBert) -> None:
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
+def test_a_text_scores_among_others_as_it_does_alone(network: JoinedBert) -> None:
+    pairs = [(QUERY, DOCUMENT), (QUERY, [1, 2]), ([1, 12, 2], [*DOCUMENT, *DOCUMENT])]
+    longest = max(len(query) + len(document) for query, document in pairs)
+    ids, types, mask = (torch.zeros(3, longest, dtype=torch.long) for _ in range(3))
+    for row, (query, document) in enumerate(pairs):
+        end = len(query) + len(document)
+        ids[row, :end] = torch.tensor([*query, *document])
+        types[row, len(query) : end] = 1
+        mask[row, :end] = 1
+    with torch.inference_mode():
+        scores = network(ids, types, mask).logits[:, 0].tolist()
+    assert scores == pytest.approx([run(network, *pair) for pair in pairs], abs=1e-5)
+
+
 def test_the_fused_kernel_and_the_one_with_a_gradient_agree(network: JoinedBert) -> None:
     ids = torch.tensor([[*QUERY, *DOCUMENT]])
     types = torch.tensor([[0] * len(QUERY) + [1] * len(DOCUMENT)])
