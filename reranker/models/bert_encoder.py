@@ -54,12 +54,12 @@ class TightEncoder(nn.Module):
         if real is not None:
             real = (real if real.dtype == torch.bool else real == 0)[:, 0, 0]
         layout = Layout.of(count, length, real)
-        rows = layout.rows(hidden_states)
+        rows = layout.rows(hidden_states.flatten(0, 1))
         *lower, last = self.layer
         for layer in lower:
             rows = run_layer(layer, rows, layout, mask)
         rows = run_layer(last, rows, layout, mask, first_only=self.first_only)
-        made = rows[:, None] if self.first_only else layout.padded(rows)
+        made = (rows if self.first_only else layout.padded(rows)).view(count, -1, rows.shape[1])
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=made)
 
 

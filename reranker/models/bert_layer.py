@@ -47,16 +47,15 @@ class Layout:
         return cls(count, length, real.flatten().nonzero()[:, 0])
 
     def rows(self, padded: torch.Tensor) -> torch.Tensor:
-        """Return the (t, ...) computed tokens of a (count, length, ...) batch."""
-        flat = padded.flatten(0, 1)
-        return flat if self.real is None else flat.index_select(0, self.real)
+        """Return the (t, ...) computed tokens of a flattened batch (count * length, ...)."""
+        return padded if self.real is None else padded.index_select(0, self.real)
 
     def padded(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the (count, length, width) batch of (t, width) rows, zeros at its padding."""
-        if self.real is not None:
-            blank = rows.new_zeros(self.count * self.length, rows.shape[1])
-            rows = blank.index_copy_(0, self.real, rows)
-        return rows.view(self.count, self.length, -1)
+        """Return the flattened batch (count * length, width) of (t, width) rows, padded with 0."""
+        if self.real is None:
+            return rows
+        blank = rows.new_zeros(self.count * self.length, rows.shape[1])
+        return blank.index_copy_(0, self.real, rows)
 
     def first(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the (count, width) rows of every text's first token."""
@@ -100,8 +99,8 @@ def run_layer(
         mask if mask is None or not first_only else mask[:, :, :1],
         fused=own.config._attn_implementation != "eager",
     )
-    mixed = mixed.transpose(1, 2).flatten(2)
-    attended = out.dense(mixed[:, 0] if first_only else layout.rows(mixed))
+    mixed = mixed.transpose(1, 2).reshape(-1, wanted.shape[1])
+    attended = out.dense(mixed if first_only else layout.rows(mixed))
     attended = out.LayerNorm(attended + wanted)
     inner = block.output.dense(block.intermediate(attended))
     made: torch.Tensor = block.output.LayerNorm(inner + attended)

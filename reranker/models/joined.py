@@ -156,7 +156,7 @@ class JoinedBert(nn.Module):
         layout = Layout.of(count, length, real)
         rows = self.read_apart(input_ids, token_type_ids, real, same, layout)
         rows = self.read_together(rows, token_type_ids, real, same, layout)
-        states = layout.padded(rows)
+        states = layout.padded(rows).view(count, length, -1)
         query, document = real & (token_type_ids == 0), real & (token_type_ids == 1)
         with torch.autocast(states.device.type, enabled=False):
             logits = self.interaction(states.float(), query, document)
@@ -177,7 +177,7 @@ class JoinedBert(nn.Module):
             input_ids=ids, token_type_ids=torch.zeros_like(ids), position_ids=places
         )
         mask = (same & real[:, None, :])[:, None]
-        rows = layout.rows(states)
+        rows = layout.rows(states.flatten(0, 1))
         for layer in self.bert.encoder.layer[: self.apart]:
             rows = run_layer(layer, rows, layout, mask)
         return rows
@@ -191,7 +191,7 @@ class JoinedBert(nn.Module):
         layout: Layout,
     ) -> torch.Tensor:
         """Return the states (t, width) of the computed tokens after the upper layers."""
-        rows = rows + self.segments.to(rows.dtype)[layout.rows(types)]
+        rows = rows + self.segments.to(rows.dtype)[layout.rows(types.flatten())]
         across = (~same)[:, None].to(rows.dtype)
         padding = torch.zeros_like(real, dtype=rows.dtype).masked_fill(~real, -torch.inf)
         for layer, gates in zip(self.bert.encoder.layer[self.apart :], self.gates, strict=True):
