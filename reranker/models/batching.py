@@ -1,8 +1,9 @@
 """Batches bounded by padded tokens.
 
-A batch costs its longest item times its size, so items are sorted by length and a batch
-closes when one more item would push that product over the budget. Sorting saves 40 to 47 %
-of the padded tokens on mixed lengths; the budget keeps a batch inside the cache of a CPU.
+A batch holds its longest item times its size, and most networks compute as much, so items are
+sorted by length and a batch closes when one more item would push that product over the budget.
+Sorting saves 40 to 47 % of the padded tokens on mixed lengths; the budget keeps a batch inside
+the cache of a CPU.
 """
 
 from __future__ import annotations

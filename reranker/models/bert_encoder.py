@@ -20,11 +20,13 @@ _CLASSIFIERS = frozenset(f"{family}ForSequenceClassification" for family in _FAM
 class TightEncoder(nn.Module):
     """An encoder's layers without its padding and, in the last, without tokens that nobody reads.
 
-    Names of modules and weights are the encoder's own, and so are the answers.
+    Names of modules and weights are the encoder's own, and so are the states of real tokens. It
+    knows no dropout, and of kernels those of `KERNELS`.
 
     Args:
         encoder: of one of transformers' BERT families, not causal.
-        first_only: whether only the first token's state is read afterwards.
+        first_only: whether only the first token's state is read afterwards, and texts are padded
+            on the right.
     """
 
     layer: nn.ModuleList
@@ -34,20 +36,28 @@ class TightEncoder(nn.Module):
         self.config = encoder.config
         self.layer = encoder.layer
         self.first_only = first_only
+        self._whole = (encoder,)  # in a tuple, or its layers would be listed twice
 
     def forward(
         self,
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
-        **_: Any,
+        **more: Any,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
-        """Return the states after the last layer, (n, 1 or length, width), zeros at padding.
+        """Return the states after the last layer, (n, 1 or length, width).
 
         Args:
             hidden_states: (n, length, width) embeddings.
             attention_mask: (n, 1, length, length), True or 0 where a token is attended to; it is
                 the same for all tokens of a text. None masks nothing.
+            more: whoever asks for the states of all layers, or for attentions, is answered by the
+                encoder as it was.
         """
+        if more.get("output_hidden_states") or more.get("output_attentions"):
+            told: BaseModelOutputWithPastAndCrossAttentions = self._whole[0](
+                hidden_states, attention_mask, **more
+            )
+            return told
         count, length = hidden_states.shape[:2]
         mask = None if attention_mask is None else attention_mask[:, :, :1]
         real = mask

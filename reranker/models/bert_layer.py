@@ -17,7 +17,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the computed tokens stand in a batch of (count, length) tokens, padded on the right.
+    """Where the computed tokens stand in a batch of (count, length) tokens.
 
     Attributes:
         count: of the texts.
@@ -33,8 +33,8 @@ class Layout:
     def of(cls, count: int, length: int, real: torch.Tensor | None) -> Layout:
         """Return the layout that leaves padding out, where that can be told at once.
 
-        On other devices than a CPU that would wait for the device, and an exporter that follows
-        one batch would take its padding for that of all.
+        On other devices than a CPU that would wait for the device; and what an exporter follows
+        keeps to shapes that do not depend on the mask.
 
         Args:
             count: of the texts.
@@ -81,7 +81,8 @@ def run_layer(
         mask: (count or 1, heads or 1, length or 1, length) over the padded batch, True where a
             token is attended to, or added to the logarithm of the attention.
         first_only: whether the states of the texts' first tokens alone are wanted, (count, width):
-            only keys and values are made of all, a sixth of the products.
+            only keys and values are made of all, a sixth of the products. The mask must be the same
+            for all tokens of a text then.
     """
     block: Any = layer
     own, out = block.attention.self, block.attention.output
@@ -96,7 +97,7 @@ def run_layer(
         split(query if first_only else layout.padded(query)),
         split(layout.padded(own.key(rows))),
         split(layout.padded(own.value(rows))),
-        mask if mask is None or not first_only else mask[:, :, :1],
+        mask,
         fused=own.config._attn_implementation != "eager",
     )
     mixed = mixed.transpose(1, 2).reshape(-1, wanted.shape[1])
@@ -116,15 +117,14 @@ def _attention(
     fused: bool,
 ) -> torch.Tensor:
     """Return (n, heads, rows, width) mixed values, by torch's fused kernel or by plain products."""
-    if mask is not None and mask.dtype != torch.bool:
-        mask = mask.to(query.dtype)
     # The fused kernel has no gradient for its mask.
     if fused and not (mask is not None and mask.requires_grad):
+        if mask is not None and mask.dtype != torch.bool:
+            mask = mask.to(query.dtype)
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
     if mask is not None:
-        scores = (
-            scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-        )
-    mixed: torch.Tensor = scores.softmax(-1) @ value
+        hidden = mask.dtype == torch.bool
+        scores = scores.masked_fill(~mask, -torch.inf) if hidden else scores + mask
+    mixed: torch.Tensor = scores.softmax(-1).to(value.dtype) @ value
     return mixed

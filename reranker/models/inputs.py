@@ -42,7 +42,7 @@ def collate(
     types, mask = np.zeros_like(ids), np.zeros_like(ids)
     for row, (row_ids, row_types) in enumerate(rows):
         ids[row, : len(row_ids)] = row_ids
-        types[row, : len(row_types)] = row_types
+        types[row, : len(row_ids)] = row_types
         mask[row, : len(row_ids)] = 1
     made = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
     return {name: torch.from_numpy(part) for name, part in made.items() if name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
-    BertConfig,
 )
 
 from reranker.models import packing
@@ -182,7 +182,13 @@ def test_other_families_are_left_alone(family: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"is_decoder": True}, {"is_causal": True}, {"output_hidden_states": True}]
+    "more",
+    [
+        {"is_decoder": True},
+        {"is_causal": True},
+        {"output_hidden_states": True},
+        {"output_attentions": True},
+    ],
 )
 @pytest.mark.parametrize("family", FAMILIES)
 def test_causal_networks_and_those_that_tell_more_are_left_alone(
@@ -201,12 +207,60 @@ def test_a_class_that_only_bears_the_name_is_left_alone() -> None:
     class BertModel(torch.nn.Module):
         """Reads who knows what."""
 
-        config = BertConfig(**SIZES)
+        def __init__(self) -> None:
+            super().__init__()
+            self.config = network_of("bert").config
+            self.encoder = torch.nn.Identity()
 
-    network = BertModel()
-    tighten(network)
-    assert not list(network.modules())[1:]
+        @property
+        def base_model(self) -> Any:
+            return self
+
+    assert left_alone(BertModel())
     tighten(None)
+
+
+@pytest.mark.parametrize("asked", ["output_hidden_states", "output_attentions"])
+def test_who_asks_for_more_than_the_last_states_gets_it(asked: str) -> None:
+    network = network_of("bert", AutoModel)
+    network.set_attn_implementation("eager")  # the kernel that tells attentions
+    name = asked.removeprefix("output_")
+    with torch.inference_mode():
+        made, wanted = (
+            each(**batch(), **{asked: True})[name] for each in (tightened(network), network)
+        )
+    assert len(made) == len(wanted) >= 2
+    for one, other in zip(made, wanted, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
+@pytest.mark.parametrize("kind", [AutoModel, AutoModelForSequenceClassification])
+def test_what_is_traced_has_plain_shapes_and_serves_all_batches(kind: Any, kernel: str) -> None:
+    network = network_of("bert", kind)
+    network.set_attn_implementation(kernel)
+    tight = tightened(network)
+
+    class First(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tight = tight
+
+        def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = self.tight(input_ids=ids, attention_mask=mask)[0]
+            return made
+
+    inputs = batch()
+    shorter = inputs["input_ids"][1:3, :11], inputs["attention_mask"][1:3, :11]
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of how tracing is done
+        traced = torch.jit.trace(First(), tuple(inputs.values()), check_trace=False)
+        assert "aten::nonzero" not in str(traced.inlined_graph)
+        made = traced(*shorter)
+        wanted = network(input_ids=shorter[0], attention_mask=shorter[1])[0]
+    if made.ndim == 3:
+        made, wanted = made[shorter[1].bool()], wanted[shorter[1].bool()]
+    torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["bert-cross", "xlmr-cross"])
