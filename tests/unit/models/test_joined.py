@@ -87,6 +87,13 @@ def test_the_fused_kernel_and_the_one_with_a_gradient_agree(network: JoinedBert)
     assert network.gates.grad.abs().sum() > 0
 
 
+def test_both_kernels_score_alike(network: JoinedBert) -> None:
+    fused = run(network, QUERY, DOCUMENT, 5)
+    assert network.config._attn_implementation == "sdpa"
+    network.config._attn_implementation = "eager"
+    assert run(network, QUERY, DOCUMENT, 5) == pytest.approx(fused, abs=1e-5)
+
+
 def test_a_document_of_nothing_has_a_score(network: JoinedBert) -> None:
     assert np.isfinite(run(network, QUERY, [1, 2]))
 
