@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from reranker.models.bert_layer import Layout, run_layer
+from reranker.models.bert_layer import Layout, run_layers
 from reranker.models.ways import KERNELS
 
 _FAMILIES = ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra")
@@ -65,10 +65,7 @@ class TightEncoder(nn.Module):
             real = (real if real.dtype == torch.bool else real == 0)[:, 0, 0]
         layout = Layout.of(count, length, real)
         rows = layout.rows(hidden_states.flatten(0, 1))
-        *lower, last = self.layer
-        for layer in lower:
-            rows = run_layer(layer, rows, layout, mask)
-        rows = run_layer(last, rows, layout, mask, first_only=self.first_only)
+        rows = run_layers(self.layer, rows, layout, mask, first_only=self.first_only)
         made = (rows if self.first_only else layout.padded(rows)).view(count, -1, rows.shape[1])
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=made)
 

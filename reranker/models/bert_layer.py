@@ -1,4 +1,4 @@
-"""A BERT layer over the real tokens of a batch: what stands at its padding is never computed.
+"""BERT layers over the real tokens of a batch: what stands at its padding is never computed.
 
 Linear layers and norms work token by token, so they take the real tokens as one long row of rows;
 only attention needs to know whose is whose, and sees the batch padded. Short texts of unlike
@@ -7,12 +7,15 @@ lengths gain most.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
+
+from reranker.models.bert_attention import attention, first, padded
+from reranker.models.bert_packed import compiled, packed_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,79 +55,42 @@ class Layout:
 
     def padded(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the flattened batch (count * length, width) of (t, width) rows, padded with 0."""
-        if self.real is None:
-            return rows
-        blank = rows.new_zeros(self.count * self.length, rows.shape[1])
-        return blank.index_copy_(0, self.real, rows)
-
-    def first(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the (count, width) rows of every text's first token."""
-        if self.real is None:
-            return rows.view(self.count, self.length, -1)[:, 0]
-        return rows[self.real % self.length == 0]
+        return padded(rows, self.real, self.count * self.length)
 
 
-def run_layer(
-    layer: nn.Module,
+def run_layers(
+    layers: Iterable[nn.Module],
     rows: torch.Tensor,
     layout: Layout,
     mask: torch.Tensor | None,
     *,
     first_only: bool = False,
 ) -> torch.Tensor:
-    """Return what a BERT layer makes of (t, width) rows, without dropout.
+    """Return what BERT layers, one after the other, make of (t, width) rows, without dropout.
 
     Args:
-        layer: of transformers' BERT, or of a network made like it.
-        rows: states of the computed tokens before the layer.
+        layers: of transformers' BERT, or of a network made like it, all of the same shape.
+        rows: states of the computed tokens before the first layer.
         layout: where they stand.
         mask: (count or 1, heads or 1, length or 1, length) over the padded batch, True where a
             token is attended to, or added to the logarithm of the attention.
         first_only: whether the states of the texts' first tokens alone are wanted, (count, width):
-            only keys and values are made of all, a sixth of the products. The mask must be the same
-            for all tokens of a text then.
+            in the last layer only keys and values are made of all, a sixth of the products. The
+            mask must be the same for all tokens of a text then.
     """
-    block: Any = layer
-    own, out = block.attention.self, block.attention.output
-    wanted = layout.first(rows) if first_only else rows
-    asking = Layout(layout.count, 1) if first_only else layout
-
-    def split(states: torch.Tensor) -> torch.Tensor:
-        size = own.attention_head_size
-        return states.view(layout.count, -1, own.num_attention_heads, size).transpose(1, 2)
-
-    mixed = _attention(
-        split(asking.padded(own.query(wanted))),
-        split(layout.padded(own.key(rows))),
-        split(layout.padded(own.value(rows))),
-        mask,
-        fused=own.config._attn_implementation != "eager",
-    )
-    mixed = asking.rows(mixed.transpose(1, 2).reshape(-1, wanted.shape[1]))
-    attended = out.LayerNorm(out.dense(mixed) + wanted)
-    inner = block.output.dense(block.intermediate(attended))
-    made: torch.Tensor = block.output.LayerNorm(inner + attended)
-    return made
-
-
-def _attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor | None,
-    *,
-    fused: bool,
-) -> torch.Tensor:
-    """Return (n, heads, rows, width) mixed values, by torch's fused kernel or by plain products."""
-    # The fused kernel has no gradient for its mask.
-    if fused and not (mask is not None and mask.requires_grad):
-        if mask is not None and mask.dtype != torch.bool:
-            mask = mask.to(query.dtype)
-        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
-    if mask is not None and mask.dtype == torch.bool:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    elif mask is not None:
-        scores = scores + mask
-    mixed: torch.Tensor = scores.softmax(-1).to(value.dtype) @ value
-    return mixed
+    blocks: list[Any] = list(layers)
+    own = blocks[0].attention.self
+    place = (layout.count, layout.length, layout.real, mask)
+    how = (own.num_attention_heads, own.config._attn_implementation != "eager")
+    weights = [packed_weights(block) for block in blocks]
+    if None not in weights and (run := compiled()) is not None:
+        return run(rows, weights, blocks[0].output.LayerNorm.eps, *place, *how, first_only)
+    for block in blocks:
+        last = first_only and block is blocks[-1]
+        own, out = block.attention.self, block.attention.output
+        wanted = first(rows, layout.real, layout.count, layout.length) if last else rows
+        mixed = attention(own.query(wanted), own.key(rows), own.value(rows), *place, *how, last)
+        attended = out.LayerNorm(out.dense(mixed) + wanted)
+        inner = block.output.dense(block.intermediate(attended))
+        rows = block.output.LayerNorm(inner + attended)
+    return rows

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
-from reranker.models.bert_layer import Layout, run_layer
+from reranker.models.bert_layer import Layout, run_layers
 
 TAU = 0.05  # a cosine: temperature of the soft late interaction
 COSINE = (0.38, 0.21)
@@ -178,9 +178,7 @@ class JoinedBert(nn.Module):
         )
         mask = (same & real[:, None, :])[:, None]
         rows = layout.rows(states.flatten(0, 1))
-        for layer in self.bert.encoder.layer[: self.apart]:
-            rows = run_layer(layer, rows, layout, mask)
-        return rows
+        return run_layers(self.bert.encoder.layer[: self.apart], rows, layout, mask)
 
     def read_together(
         self,
@@ -196,7 +194,7 @@ class JoinedBert(nn.Module):
         padding = torch.zeros_like(real, dtype=rows.dtype).masked_fill(~real, -torch.inf)
         for layer, gates in zip(self.bert.encoder.layer[self.apart :], self.gates, strict=True):
             mask = padding[:, None, None, :] + across * gates.to(rows.dtype)[:, None, None]
-            rows = run_layer(layer, rows, layout, mask)
+            rows = run_layers([layer], rows, layout, mask)
         return rows
 
 

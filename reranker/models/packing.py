@@ -33,6 +33,8 @@ class PackedLinear(nn.Module):
     """
 
     packed: torch.Tensor
+    of_layer: list[torch.Tensor] | None = None
+    """All weights of the BERT layer that this part ends, once they were looked up."""
 
     def __init__(self, linear: nn.Linear, gelu: nn.Module | None = None) -> None:
         super().__init__()
