@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from reranker.models.bert_layer import Layout, run_layers
+from reranker.models.bert_layer import run_layers
+from reranker.models.bert_layout import Layout
 from reranker.models.ways import KERNELS
 
 _FAMILIES = ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra")
@@ -59,13 +60,12 @@ class TightEncoder(nn.Module):
             )
             return told
         count, length = hidden_states.shape[:2]
-        mask = None if attention_mask is None else attention_mask[:, :, :1]
-        real = mask
-        if real is not None:
-            real = (real if real.dtype == torch.bool else real == 0)[:, 0, 0]
+        real = None if attention_mask is None else attention_mask[:, 0, 0]
+        if real is not None and real.dtype != torch.bool:
+            real = real == 0
         layout = Layout.of(count, length, real)
         rows = layout.rows(hidden_states.flatten(0, 1))
-        rows = run_layers(self.layer, rows, layout, mask, first_only=self.first_only)
+        rows = run_layers(self.layer, rows, layout, first_only=self.first_only)
         made = (rows if self.first_only else layout.padded(rows)).view(count, -1, rows.shape[1])
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=made)
 

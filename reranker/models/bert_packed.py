@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from reranker.models.bert_attention import attention, first
+from reranker.models.bert_layout import Layout
 from reranker.models.packing import PackedLinear
 
 log = logging.getLogger(__name__)
@@ -83,9 +84,7 @@ def compiled() -> Callable[..., torch.Tensor] | None:
                 rows: torch.Tensor,
                 weights: list[list[torch.Tensor]],
                 eps: float,
-                count: int,
-                length: int,
-                real: torch.Tensor | None,
+                layout: Layout,
                 mask: torch.Tensor | None,
                 heads: int,
                 fused: bool,
@@ -94,13 +93,11 @@ def compiled() -> Callable[..., torch.Tensor] | None:
                 width = [rows.size(1)]
                 for number, w in enumerate(weights):
                     last = first_only and number + 1 == len(weights)
-                    wanted = first(rows, real, count, length) if last else rows
+                    wanted = first(rows, layout) if last else rows
                     query = product(wanted, w[0], w[1], False)
                     key = product(rows, w[2], w[3], False)
                     value = product(rows, w[4], w[5], False)
-                    mixed = attention(
-                        query, key, value, count, length, real, mask, heads, fused, last
-                    )
+                    mixed = attention(query, key, value, layout, mask, heads, fused, last)
                     attended = product(mixed, w[6], w[7], False) + wanted
                     attended = functional.layer_norm(attended, width, w[8], w[9], eps)
                     inner = product(attended, w[10], w[11], True)

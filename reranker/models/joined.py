@@ -21,7 +21,8 @@ from torch import nn
 from torch.nn import functional
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
-from reranker.models.bert_layer import Layout, run_layers
+from reranker.models.bert_layer import run_layers
+from reranker.models.bert_layout import Layout
 
 TAU = 0.05  # a cosine: temperature of the soft late interaction
 COSINE = (0.38, 0.21)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,8 +12,9 @@ import torch
 from support.models import needs_onednn
 from transformers import BertConfig, BertModel
 
-from reranker.models import bert_layer, bert_packed, packing
-from reranker.models.bert_layer import Layout, run_layers
+from reranker.models import bert_attention, bert_layer, bert_layout, bert_packed, packing
+from reranker.models.bert_layer import run_layers
+from reranker.models.bert_layout import Layout
 from reranker.models.bert_packed import compiled, packed_weights
 from reranker.models.packing import PackedLinear
 
@@ -57,7 +59,7 @@ MASKS = {
 }
 LAYOUTS = {
     "padded": Layout(COUNT, LENGTH),
-    "real": Layout(COUNT, LENGTH, REAL.flatten().nonzero()[:, 0]),
+    "real": Layout.of(COUNT, LENGTH, REAL),
 }
 
 
@@ -65,7 +67,8 @@ def run(layers: Any, layout: str, mask: str, *, first_only: bool = False) -> tor
     states = torch.randn(COUNT * LENGTH, WIDTH, generator=torch.Generator().manual_seed(2))
     place = LAYOUTS[layout]
     with torch.inference_mode():
-        made = run_layers(layers, place.rows(states), place, MASKS[mask], first_only=first_only)
+        rows = place.rows(states.to(layers[0].output.LayerNorm.weight.dtype))
+        made = run_layers(layers, rows, place, MASKS[mask], first_only=first_only)
     return made if first_only or layout == "real" else made[REAL.flatten()]
 
 
@@ -98,6 +101,71 @@ def test_they_answer_as_plain_layers_do(
     made = run(packed(layers), layout, mask, first_only=first_only)
     torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
     assert not operations  # all were asked for by the compiled function
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
+@pytest.mark.parametrize("first_only", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_long_texts_are_attended_to_one_by_one_with_the_same_answers(
+    layout: str,
+    first_only: bool,
+    kernel: str,
+    dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layers = layers_of(attn_implementation=kernel).to(dtype)
+    wanted = run(layers, layout, "none", first_only=first_only)
+    monkeypatch.setattr(bert_layout, "LONG", LENGTH)
+    place = {"padded": Layout.of(COUNT, LENGTH, None), "real": Layout.of(COUNT, LENGTH, REAL)}
+    assert [place[each].lengths for each in ("padded", "real")] == [[LENGTH] * 3, list(LENGTHS)]
+    monkeypatch.setattr(sys.modules[__name__], "LAYOUTS", place)
+    for each in (layers, packed(layers)):
+        made = run(each, layout, "none", first_only=first_only)
+        close = 1e-5 if dtype == torch.float32 else 0.1
+        torch.testing.assert_close(made, wanted, atol=close, rtol=close)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
+def test_which_long_texts_are(
+    kernel: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By plain products: where those were asked for, and in bfloat16."""
+    asked = []
+    by_text = bert_attention._by_text
+    monkeypatch.setattr(
+        bert_attention, "_by_text", lambda *given: asked.append(1) or by_text(*given)
+    )
+    layers = layers_of(attn_implementation=kernel).to(dtype)
+    for length in (bert_layout.LONG - 1, bert_layout.LONG):
+        before = len(asked)
+        with torch.inference_mode():
+            rows = torch.randn(length, WIDTH).to(dtype)
+            run_layers(layers, rows, Layout.of(1, length, None))
+        plain = kernel == "eager" or dtype == torch.bfloat16
+        assert len(asked) - before == (2 if plain and length == bert_layout.LONG else 0)
+
+
+def test_gradients_flow_through_long_texts() -> None:
+    layers = layers_of(attn_implementation="eager").requires_grad_(True)
+    place = Layout.of(1, bert_layout.LONG, None)
+    run_layers(layers, torch.randn(bert_layout.LONG, WIDTH), place).sum().backward()
+    assert all(part.grad is not None for part in layers.parameters())
+
+
+def test_texts_padded_on_the_left_keep_their_places() -> None:
+    layers = layers_of()
+    left = REAL.flip(1)
+    place = Layout.of(COUNT, LENGTH, left)
+    states = torch.randn(COUNT, LENGTH, WIDTH)
+    with torch.inference_mode():
+        made = run_layers(layers, place.rows(states.flatten(0, 1)), place)
+        alone = [
+            run_layers(layers, states[row, left[row]], Layout.of(1, size, None))
+            for row, size in enumerate(LENGTHS)
+        ]
+    torch.testing.assert_close(made, torch.cat(alone), atol=1e-5, rtol=1e-5)
 
 
 def test_padding_does_not_matter() -> None:
