@@ -25,6 +25,7 @@ def attention(
     heads: int,
     fused: bool,
     first_only: bool,
+    gates: torch.Tensor | None,
 ) -> torch.Tensor:
     """Return the mixed values of those who ask.
 
@@ -37,15 +38,14 @@ def attention(
         heads: of the attention.
         fused: whether to use torch's fused kernel, or plain products.
         first_only: whether only first tokens ask.
+        gates: (heads,) of texts that are pairs; see `run_layers`.
 
     Returns:
         As many rows as `query` has.
     """
     lengths = layout.lengths
-    # torch's fused kernel makes nothing of bfloat16: it takes as long as in float32.
-    plain = not fused or query.dtype == torch.bfloat16
-    if lengths is not None and mask is None and plain and not query.requires_grad:
-        return _by_text(query, key, value, lengths, heads, first_only)
+    if lengths is not None and mask is None and not query.requires_grad:
+        return _by_text(query, key, value, lengths, layout.halves, heads, first_only, gates)
     shape = [layout.texts, -1, heads, query.size(1) // heads]
     real, spread = layout.real, layout.spread
     if spread is not None:
@@ -78,30 +78,47 @@ def _by_text(
     key: torch.Tensor,
     value: torch.Tensor,
     lengths: list[int],
+    halves: list[int] | None,
     heads: int,
     first_only: bool,
+    gates: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Return the mixed values, computed for one text after the other in the same memory."""
-    longest, size = max(lengths), query.size(1) // heads
+    """Return the mixed values, computed for one text after the other in the same memory.
+
+    A text takes the rows that follow along up to a full step, without heeding them: rows of full
+    vectors are quicker, and oneDNN need not prepare products of ever new shapes.
+    """
+    step, total, width = 32, key.size(0), query.size(1) // heads
+    longest = (max(lengths) + step - 1) // step * step
     asking = 1 if first_only else longest
     scores = query.new_empty([heads * asking * longest])
     shares = query.new_empty([heads * asking * longest])
-    mixed = query.new_empty([heads * asking * size])
+    mixed = query.new_empty([heads * asking * width])
     made = torch.empty_like(query)
-    query = query * size**-0.5
+    query = query * width**-0.5
     start = 0
     for number, length in enumerate(lengths):
-        first_row, rows = (number, 1) if first_only else (start, length)
-        own_query = query.narrow(0, first_row, rows).view(rows, heads, size).transpose(0, 1)
-        own_key = key.narrow(0, start, length).view(length, heads, size).permute(1, 2, 0)
-        own_value = value.narrow(0, start, length).view(length, heads, size).transpose(0, 1)
-        own_scores = scores.narrow(0, 0, heads * rows * length).view(heads, rows, length)
-        own_shares = shares.narrow(0, 0, heads * rows * length).view(heads, rows, length)
-        own_mixed = mixed.narrow(0, 0, heads * rows * size).view(heads, rows, size)
+        size = (length + step - 1) // step * step
+        if start + size > total:
+            size = length
+        rows, first_row, wanted = size, start, length
+        if first_only:
+            rows, first_row, wanted = 1, number, 1
+        own_query = query.narrow(0, first_row, rows).view(rows, heads, width).transpose(0, 1)
+        own_key = key.narrow(0, start, size).view(size, heads, width).permute(1, 2, 0)
+        own_value = value.narrow(0, start, size).view(size, heads, width).transpose(0, 1)
+        own_scores = scores.narrow(0, 0, heads * rows * size).view(heads, rows, size)
+        own_shares = shares.narrow(0, 0, heads * rows * size).view(heads, rows, size)
+        own_mixed = mixed.narrow(0, 0, heads * rows * width).view(heads, rows, width)
         torch.bmm(own_query, own_key, out=own_scores)
+        own_scores.narrow(2, length, size - length).fill_(float("-inf"))
+        if gates is not None and halves is not None:
+            half, gate = halves[number], gates[:, None, None]
+            own_scores.narrow(1, 0, half).narrow(2, half, length - half).add_(gate)
+            own_scores.narrow(1, half, length - half).narrow(2, 0, half).add_(gate)
         torch.softmax(own_scores, -1, out=own_shares)
         torch.bmm(own_shares, own_value, out=own_mixed)
-        own_made = made.narrow(0, first_row, rows).view(rows, heads, size)
-        own_made.copy_(own_mixed.transpose(0, 1))
+        own_made = made.narrow(0, first_row, wanted).view(wanted, heads, width)
+        own_made.copy_(own_mixed.narrow(1, 0, wanted).transpose(0, 1))
         start += length
     return made

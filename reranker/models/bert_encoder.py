@@ -63,7 +63,10 @@ class TightEncoder(nn.Module):
         real = None if attention_mask is None else attention_mask[:, 0, 0]
         if real is not None and real.dtype != torch.bool:
             real = real == 0
-        layout = Layout.of(count, length, real)
+        # torch's fused kernel makes nothing of bfloat16: it takes as long as in float32.
+        plain = self.config._attn_implementation == "eager"
+        by_text = plain or hidden_states.dtype == torch.bfloat16
+        layout = Layout.of(count, length, real, by_text=by_text)
         rows = layout.rows(hidden_states.flatten(0, 1))
         rows = run_layers(self.layer, rows, layout, first_only=self.first_only)
         made = (rows if self.first_only else layout.padded(rows)).view(count, -1, rows.shape[1])

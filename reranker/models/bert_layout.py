@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 
 LONG = 64
-"""Tokens of a batch's longest text from which on plain products are made text by text: they stay in
-the CPU's cache then, and none is made for padding. Of shorter texts there are too many for that."""
+"""Tokens of a batch's longest text from which on attention may go text by text: its products stay
+in the CPU's cache then, and none is made for padding. Of shorter texts there are too many."""
 
 
 class Layout(NamedTuple):
@@ -16,7 +16,8 @@ class Layout(NamedTuple):
     Attributes:
         texts: how many there are.
         length: of the longest.
-        lengths: of all texts, where attention may go through them one by one.
+        lengths: of all texts, where attention goes through them one by one.
+        halves: of texts that are pairs, how many tokens their first halves have, as `lengths`.
         keys: (texts, 1, 1, length) True at real tokens; None where all are.
         real: (t,) positions of the computed tokens in the flattened batch; None is all of them.
         spread: (texts * length,) which computed token stands where; any one at padding.
@@ -25,12 +26,15 @@ class Layout(NamedTuple):
     texts: int
     length: int
     lengths: list[int] | None = None
+    halves: list[int] | None = None
     keys: torch.Tensor | None = None
     real: torch.Tensor | None = None
     spread: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, texts: int, length: int, real: torch.Tensor | None) -> "Layout":
+    def of(
+        cls, texts: int, length: int, real: torch.Tensor | None, *, by_text: bool = False
+    ) -> "Layout":
         """Return the layout that leaves padding out, where that can be told at once.
 
         On other devices than a CPU that would wait for the device; and what an exporter follows
@@ -40,20 +44,22 @@ class Layout(NamedTuple):
             texts: how many there are.
             length: of the longest.
             real: (texts, length) True at real tokens; None where all are.
+            by_text: whether attention should go through texts one by one, if they are long.
         """
         traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if real is not None and (real.device.type != "cpu" or traced):
             return cls(texts, length, keys=real[:, None, None])
+        by_text = by_text and length >= LONG
         if real is None or bool(real.all()):
-            return cls(texts, length, [length] * texts if length >= LONG else None)
+            return cls(texts, length, [length] * texts if by_text else None)
         flat = real.flatten()
         return cls(
             texts,
             length,
-            real.sum(1).tolist() if length >= LONG else None,
-            real[:, None, None],
-            flat.nonzero()[:, 0],
-            (flat.cumsum(0) - 1).clamp_(min=0),
+            lengths=real.sum(1).tolist() if by_text else None,
+            keys=real[:, None, None],
+            real=flat.nonzero()[:, 0],
+            spread=(flat.cumsum(0) - 1).clamp_(min=0),
         )
 
     def rows(self, padded: torch.Tensor) -> torch.Tensor:

@@ -56,7 +56,11 @@ class Interaction(nn.Module):
             nn.init.zeros_(part.bias)
 
     def forward(
-        self, states: torch.Tensor, query: torch.Tensor, document: torch.Tensor
+        self,
+        states: torch.Tensor,
+        query: torch.Tensor,
+        document: torch.Tensor,
+        queries_end: int | None = None,
     ) -> torch.Tensor:
         """Return the logits (n,) of token states (n, length, width), given where each text is.
 
@@ -64,6 +68,7 @@ class Interaction(nn.Module):
             states: float32.
             query: (n, length) True at the query's tokens, special ones included.
             document: the same for the document.
+            queries_end: where the last query ends, if that is known.
         """
         pooled_query, pooled_document = (_mean(states, part) for part in (query, document))
         # Written out, since OpenVINO cannot convert torch's own cosine.
@@ -71,10 +76,11 @@ class Interaction(nn.Module):
         unit_query, unit_document = (functional.normalize(each, dim=-1) for each in pooled)
         cosine = (unit_query * unit_document).sum(-1)
         unit = functional.normalize(states, dim=-1)
-        similarity = unit @ unit.transpose(1, 2)
+        similarity = unit[:, :queries_end] @ unit.transpose(1, 2)
         share = (similarity / TAU).masked_fill(~document[:, None, :], -torch.inf).softmax(-1)
         matched = (share * similarity).sum(-1)
-        weight = functional.softplus(_linear(self.weigh, states)[..., 0]) * query
+        heed = functional.softplus(_linear(self.weigh, states[:, :queries_end])[..., 0])
+        weight = heed * query[:, :queries_end]
         attention = (weight * matched).sum(-1) / weight.sum(-1)
         both = (pooled_query * pooled_document, (pooled_query - pooled_document).abs())
         learnt = _linear(self.outer, functional.gelu(_linear(self.inner, torch.cat(both, -1))))
@@ -152,24 +158,21 @@ class JoinedBert(nn.Module):
             attention_mask: (n, length) not 0 at real tokens.
         """
         real = attention_mask.bool()
-        same = token_type_ids[:, :, None] == token_type_ids[:, None, :]
         count, length = input_ids.shape
-        layout = Layout.of(count, length, real)
-        rows = self.read_apart(input_ids, token_type_ids, real, same, layout)
-        rows = self.read_together(rows, token_type_ids, real, same, layout)
-        states = layout.padded(rows).view(count, length, -1)
         query, document = real & (token_type_ids == 0), real & (token_type_ids == 1)
+        layout = Layout.of(count, length, real, by_text=not torch.is_grad_enabled())
+        if layout.lengths is not None:
+            layout = layout._replace(halves=query.sum(1).tolist())
+        rows = self.read_apart(input_ids, token_type_ids, real, layout)
+        rows = self.read_together(rows, token_type_ids, real, layout)
+        states = layout.padded(rows).view(count, length, -1)
         with torch.autocast(states.device.type, enabled=False):
-            logits = self.interaction(states.float(), query, document)
+            end = None if layout.halves is None else max(layout.halves)
+            logits = self.interaction(states.float(), query, document, end)
         return Logits(logits[:, None])
 
     def read_apart(
-        self,
-        ids: torch.Tensor,
-        types: torch.Tensor,
-        real: torch.Tensor,
-        same: torch.Tensor,
-        layout: Layout,
+        self, ids: torch.Tensor, types: torch.Tensor, real: torch.Tensor, layout: Layout
     ) -> torch.Tensor:
         """Return the states (t, width) of the computed tokens after the lower layers."""
         steps = torch.arange(ids.shape[1], device=ids.device)
@@ -177,24 +180,26 @@ class JoinedBert(nn.Module):
         states: torch.Tensor = self.bert.embeddings(
             input_ids=ids, token_type_ids=torch.zeros_like(ids), position_ids=places
         )
-        mask = (same & real[:, None, :])[:, None]
         rows = layout.rows(states.flatten(0, 1))
-        return run_layers(self.bert.encoder.layer[: self.apart], rows, layout, mask)
+        layers = self.bert.encoder.layer[: self.apart]
+        if layout.lengths is not None and layout.halves is not None:
+            pairs = zip(layout.halves, layout.lengths, strict=True)
+            lengths = [each for half, whole in pairs for each in (half, whole - half)]
+            return run_layers(layers, rows, Layout(len(lengths), max(lengths), lengths))
+        return run_layers(layers, rows, layout, (_same(types) & real[:, None, :])[:, None])
 
     def read_together(
-        self,
-        rows: torch.Tensor,
-        types: torch.Tensor,
-        real: torch.Tensor,
-        same: torch.Tensor,
-        layout: Layout,
+        self, rows: torch.Tensor, types: torch.Tensor, real: torch.Tensor, layout: Layout
     ) -> torch.Tensor:
         """Return the states (t, width) of the computed tokens after the upper layers."""
         rows = rows + self.segments.to(rows.dtype)[layout.rows(types.flatten())]
-        across = (~same)[:, None].to(rows.dtype)
+        layers, gates = self.bert.encoder.layer[self.apart :], self.gates.to(rows.dtype)
+        if layout.lengths is not None:
+            return run_layers(layers, rows, layout, gates=gates)
+        across = (~_same(types))[:, None].to(rows.dtype)
         padding = torch.zeros_like(real, dtype=rows.dtype).masked_fill(~real, -torch.inf)
-        for layer, gates in zip(self.bert.encoder.layer[self.apart :], self.gates, strict=True):
-            mask = padding[:, None, None, :] + across * gates.to(rows.dtype)[:, None, None]
+        for layer, gate in zip(layers, gates, strict=True):
+            mask = padding[:, None, None, :] + across * gate[:, None, None]
             rows = run_layers([layer], rows, layout, mask)
         return rows
 
@@ -207,6 +212,11 @@ def pair_frame(tokenizer: PreTrainedTokenizerBase) -> TemplateProcessing:
         pair=f"{start}:0 $A:0 {end}:0 {start}:1 $B:1 {end}:1",
         special_tokens=[(start, tokenizer.cls_token_id), (end, tokenizer.sep_token_id)],
     )
+
+
+def _same(types: torch.Tensor) -> torch.Tensor:
+    """Return (n, length, length) True where two tokens are of the same text of a pair."""
+    return types[:, :, None] == types[:, None, :]
 
 
 def _mean(states: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:

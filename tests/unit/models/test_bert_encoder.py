@@ -19,7 +19,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from reranker.models import packing
+from reranker.models import bert_encoder, bert_layout, packing
 from reranker.models.bert_encoder import TightEncoder, tighten
 
 SIZES: dict[str, Any] = {
@@ -152,6 +152,26 @@ def test_the_kernel_that_is_chosen_is_used(monkeypatch: pytest.MonkeyPatch) -> N
     tight.set_attn_implementation("sdpa")
     with pytest.raises(TypeError):
         logits(tight, batch())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
+def test_long_texts_take_turns_in_bfloat16_and_by_plain_products(
+    kernel: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = []
+    monkeypatch.setattr(
+        bert_encoder, "run_layers", lambda _, rows, layout, **more: lengths.append(layout) or rows
+    )
+    network = network_of("bert", AutoModel).to(dtype)
+    network.set_attn_implementation(kernel)
+    tight = tightened(network)
+    with torch.inference_mode():
+        tight(**batch())
+        monkeypatch.setattr(bert_layout, "LONG", max(LENGTHS))
+        tight(**batch())
+    wanted = list(LENGTHS) if kernel == "eager" or dtype == torch.bfloat16 else None
+    assert [each.lengths for each in lengths] == [None, wanted]
 
 
 def test_names_and_weights_stay() -> None:

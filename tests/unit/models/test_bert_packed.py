@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from support.models import needs_onednn
 from transformers import BertConfig, BertModel
 
-from reranker.models import bert_attention, bert_layer, bert_layout, bert_packed, packing
+from reranker.models import bert_layer, bert_layout, bert_packed, packing
 from reranker.models.bert_layer import run_layers
 from reranker.models.bert_layout import Layout
 from reranker.models.bert_packed import compiled, packed_weights
@@ -104,52 +103,36 @@ def test_they_answer_as_plain_layers_do(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
 @pytest.mark.parametrize("first_only", [False, True])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("lengths", [(70, 70, 70), (70, 5, 33), (9, 64, 96)])
 def test_long_texts_are_attended_to_one_by_one_with_the_same_answers(
-    layout: str,
-    first_only: bool,
-    kernel: str,
-    dtype: torch.dtype,
-    monkeypatch: pytest.MonkeyPatch,
+    lengths: tuple[int, ...], first_only: bool, dtype: torch.dtype
 ) -> None:
-    layers = layers_of(attn_implementation=kernel).to(dtype)
-    wanted = run(layers, layout, "none", first_only=first_only)
-    monkeypatch.setattr(bert_layout, "LONG", LENGTH)
-    place = {"padded": Layout.of(COUNT, LENGTH, None), "real": Layout.of(COUNT, LENGTH, REAL)}
-    assert [place[each].lengths for each in ("padded", "real")] == [[LENGTH] * 3, list(LENGTHS)]
-    monkeypatch.setattr(sys.modules[__name__], "LAYOUTS", place)
-    for each in (layers, packed(layers)):
-        made = run(each, layout, "none", first_only=first_only)
-        close = 1e-5 if dtype == torch.float32 else 0.1
-        torch.testing.assert_close(made, wanted, atol=close, rtol=close)
+    longest = max(lengths)
+    real = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    states = torch.randn(3 * longest, WIDTH).to(dtype)
+    layers = layers_of().to(dtype)
+    together, apart = (Layout.of(3, longest, real, by_text=by_text) for by_text in (False, True))
+    assert (together.lengths, apart.lengths) == (None, list(lengths))
+    with torch.inference_mode():
+        rows = apart.rows(states)
+        wanted = run_layers(layers, rows, together, first_only=first_only)
+        for each in (layers, packed(layers)):
+            made = run_layers(each, rows, apart, first_only=first_only)
+            close = 1e-5 if dtype == torch.float32 else 0.1
+            torch.testing.assert_close(made, wanted, atol=close, rtol=close)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
-def test_which_long_texts_are(
-    kernel: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By plain products: where those were asked for, and in bfloat16."""
-    asked = []
-    by_text = bert_attention._by_text
-    monkeypatch.setattr(
-        bert_attention, "_by_text", lambda *given: asked.append(1) or by_text(*given)
-    )
-    layers = layers_of(attn_implementation=kernel).to(dtype)
-    for length in (bert_layout.LONG - 1, bert_layout.LONG):
-        before = len(asked)
-        with torch.inference_mode():
-            rows = torch.randn(length, WIDTH).to(dtype)
-            run_layers(layers, rows, Layout.of(1, length, None))
-        plain = kernel == "eager" or dtype == torch.bfloat16
-        assert len(asked) - before == (2 if plain and length == bert_layout.LONG else 0)
+def test_short_texts_are_not() -> None:
+    long = bert_layout.LONG
+    assert Layout.of(2, long - 1, None, by_text=True).lengths is None
+    assert Layout.of(2, long, None, by_text=True).lengths == [long, long]
+    assert Layout.of(2, long, None).lengths is None
 
 
 def test_gradients_flow_through_long_texts() -> None:
-    layers = layers_of(attn_implementation="eager").requires_grad_(True)
-    place = Layout.of(1, bert_layout.LONG, None)
+    layers = layers_of().requires_grad_(True)
+    place = Layout.of(1, bert_layout.LONG, None, by_text=True)
     run_layers(layers, torch.randn(bert_layout.LONG, WIDTH), place).sum().backward()
     assert all(part.grad is not None for part in layers.parameters())
 

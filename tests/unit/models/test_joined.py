@@ -1,15 +1,19 @@
 import numpy as np
 import pytest
 import torch
+from support.models import needs_onednn
 from transformers import BertConfig, BertModel
 
+from reranker.models import bert_layout, packing
 from reranker.models.joined import ATTENTION, COSINE, TAU, JoinedBert
 
 QUERY, DOCUMENT = [1, 7, 8, 2], [1, 9, 10, 11, 12, 2]
 
 
-@pytest.fixture
-def network() -> JoinedBert:
+@pytest.fixture(params=["short", "long"])
+def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> JoinedBert:
+    """Return a network, and let every pair count as short or as long."""
+    monkeypatch.setattr(bert_layout, "LONG", 1 if request.param == "long" else 10**6)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=40,
@@ -58,13 +62,35 @@ def test_with_open_gates_the_texts_read_each_other(network: JoinedBert) -> None:
     assert abs(run(network, QUERY, DOCUMENT) - open_score) > 1e-3
 
 
+@needs_onednn
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_long_pair_scores_as_a_short_one(
+    network: JoinedBert, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.no_grad():
+        for part in (network.gates, network.segments):
+            part.normal_()
+    if packed:
+        packing.pack(network)
+    pairs = [(QUERY, DOCUMENT, 0), (QUERY, DOCUMENT, 3), ([1, 2], DOCUMENT * 7, 1)]
+    scores = []
+    for long in (1, 10**6):
+        monkeypatch.setattr(bert_layout, "LONG", long)
+        scores.append([run(network, *pair) for pair in pairs])
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+    assert len({round(score, 4) for score in scores[0]}) == 2  # padding alone changes nothing
+
+
 def test_padding_changes_nothing(network: JoinedBert) -> None:
     scores = [run(network, QUERY, DOCUMENT, pad) for pad in (0, 5)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
 def test_a_text_scores_among_others_as_it_does_alone(network: JoinedBert) -> None:
-    pairs = [(QUERY, DOCUMENT), (QUERY, [1, 2]), ([1, 12, 2], [*DOCUMENT, *DOCUMENT])]
+    with torch.no_grad():
+        for part in (network.gates, network.segments):
+            part.normal_()
+    pairs = [(QUERY, DOCUMENT), (QUERY * 3, [1, 2]), ([1, 12, 2], DOCUMENT * 6)]
     longest = max(len(query) + len(document) for query, document in pairs)
     ids, types, mask = (torch.zeros(3, longest, dtype=torch.long) for _ in range(3))
     for row, (query, document) in enumerate(pairs):
