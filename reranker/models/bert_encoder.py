@@ -65,7 +65,8 @@ class TightEncoder(nn.Module):
             real = real == 0
         # torch's fused kernel makes nothing of bfloat16: it takes as long as in float32.
         plain = self.config._attn_implementation == "eager"
-        by_text = plain or hidden_states.dtype == torch.bfloat16
+        cpu = hidden_states.device.type == "cpu"
+        by_text = cpu and (plain or hidden_states.dtype == torch.bfloat16)
         layout = Layout.of(count, length, real, by_text=by_text)
         rows = layout.rows(hidden_states.flatten(0, 1))
         rows = run_layers(self.layer, rows, layout, first_only=self.first_only)

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import torch
 
-LONG = 64
-"""Tokens of a batch's longest text from which on attention may go text by text: its products stay
-in the CPU's cache then, and none is made for padding. Of shorter texts there are too many."""
+LONG, TOO_LONG = 64, 1024
+"""Tokens of a batch's longest text from and to which attention may go text by text: its products
+stay in the CPU's cache then, and none is made for padding. Of shorter texts there are too many, and
+for longer ones the products of all tokens with all would take too much memory."""
 
 
 class Layout(NamedTuple):
@@ -44,12 +45,12 @@ class Layout(NamedTuple):
             texts: how many there are.
             length: of the longest.
             real: (texts, length) True at real tokens; None where all are.
-            by_text: whether attention should go through texts one by one, if they are long.
+            by_text: whether attention on a CPU should go through long texts one by one.
         """
         traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if real is not None and (real.device.type != "cpu" or traced):
             return cls(texts, length, keys=real[:, None, None])
-        by_text = by_text and length >= LONG
+        by_text = by_text and LONG <= length <= TOO_LONG and not traced
         if real is None or bool(real.all()):
             return cls(texts, length, [length] * texts if by_text else None)
         flat = real.flatten()

@@ -174,6 +174,20 @@ def test_long_texts_take_turns_in_bfloat16_and_by_plain_products(
     assert [each.lengths for each in lengths] == [None, wanted]
 
 
+def test_other_devices_are_not_kept_waiting() -> None:
+    """Where a batch runs at once, one text after the other would be slower."""
+    network = network_of("bert", AutoModel).to(torch.bfloat16)
+    encoder = tightened(network).encoder.to("meta")
+    seen: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            bert_encoder, "run_layers", lambda _, rows, layout, **more: seen.append(layout) or rows
+        )
+        for mask in (None, torch.ones(2, 1, 99, 99, dtype=torch.bool, device="meta")):
+            encoder(torch.empty(2, 99, 16, dtype=torch.bfloat16, device="meta"), mask)
+    assert [(each.lengths, each.real) for each in seen] == [(None, None)] * 2
+
+
 def test_names_and_weights_stay() -> None:
     network = network_of("electra")
     wanted, made = network.state_dict(), tightened(network).state_dict()
@@ -256,7 +270,10 @@ def test_who_asks_for_more_than_the_last_states_gets_it(asked: str) -> None:
 
 @pytest.mark.parametrize("kernel", ["sdpa", "eager"])
 @pytest.mark.parametrize("kind", [AutoModel, AutoModelForSequenceClassification])
-def test_what_is_traced_has_plain_shapes_and_serves_all_batches(kind: Any, kernel: str) -> None:
+def test_what_is_traced_has_plain_shapes_and_serves_all_batches(
+    kind: Any, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bert_layout, "LONG", 1)
     network = network_of("bert", kind)
     network.set_attn_implementation(kernel)
     tight = tightened(network)

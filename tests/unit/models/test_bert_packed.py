@@ -123,11 +123,15 @@ def test_long_texts_are_attended_to_one_by_one_with_the_same_answers(
             torch.testing.assert_close(made, wanted, atol=close, rtol=close)
 
 
-def test_short_texts_are_not() -> None:
-    long = bert_layout.LONG
-    assert Layout.of(2, long - 1, None, by_text=True).lengths is None
-    assert Layout.of(2, long, None, by_text=True).lengths == [long, long]
-    assert Layout.of(2, long, None).lengths is None
+def test_short_texts_and_very_long_ones_are_not() -> None:
+    shortest, longest = bert_layout.LONG, bert_layout.TOO_LONG
+    for length in (shortest - 1, longest + 1):
+        assert Layout.of(2, length, None, by_text=True).lengths is None
+        real = torch.arange(2 * length).view(2, -1) > 3
+        assert Layout.of(2, length, real, by_text=True).lengths is None
+    for length in (shortest, longest):
+        assert Layout.of(2, length, None, by_text=True).lengths == [length, length]
+        assert Layout.of(2, length, None).lengths is None
 
 
 def test_gradients_flow_through_long_texts() -> None:
