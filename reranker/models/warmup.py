@@ -3,7 +3,8 @@
 Three things are chosen, in this order, each on batches of real text:
 
 1. the way of running the network: the attention kernel, the layout of the weights, and the
-   backend where there are two;
+   backend where there are two; each on as many batches at a time as it usually has, for torch
+   gains by a second one and an exported network does not;
 2. the padded tokens of a batch: more amortise a batch's overhead, fewer stay in the cache;
 3. how many batches torch runs at a time, with a share of the threads each.
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -38,14 +39,15 @@ log = logging.getLogger(__name__)
 
 SECONDS = 1.0
 """What comparing sizes may take, about, and lanes, and half of it each way beyond the first: a
-candidate that would overrun is left out."""
+candidate that would overrun is left out, but for an exported network: what a large one gains is
+worth the wait."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2, "int8": 2e-1}
 """By number format, the most that two ways may differ: in cosines, and in logits as a share of
 1 + |logit|, since a number of few bits has so many digits and no more."""
 MARGIN = 0.1
 _ALONE = 1.2  # times faster than several lanes, if one is to be taken
 _LENGTH = 128  # tokens of each text in a trial
-_TRIAL_TOKENS = 512  # of a batch while ways are compared
+_TRIAL_TOKENS = 512  # of a batch while ways are compared; fewer where that takes too long
 _SMALL = 0.02  # seconds of one thread's work: less is not worth waking another for each operation
 _ROUNDS = 5  # how often each candidate is timed at most; the best time counts
 
@@ -99,9 +101,11 @@ def tune(
         ways = _agreeing(model, dtype)
         first = next(iter(ways))
         if len(ways) > 1:
-            probe = model.probe(_TRIAL_TOKENS // _LENGTH, _LENGTH)
-            trials = {name: (_TRIAL_TOKENS, probe, use) for name, use in ways.items()}
-            clock.compare(trials, seconds * (len(ways) - 1) / 2)
+            limit = seconds * (len(ways) - 1) / 2
+            trial = _as_in_use(model, limit / len(ways) / clock.seconds_a_token)
+            exports = model.ways.exported
+            always = {first, *exports} if exports else ()
+            clock.compare({name: (*trial, use) for name, use in ways.items()}, limit, always)
         way = clock.fastest(list(ways), first)
         ways[way]()
         sizes = {f"{budget} tokens": budget for budget in budgets}
@@ -125,6 +129,26 @@ def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     if one.ndim == 2:
         return float(np.abs(one @ one.T - other @ other.T).max())
     return float((np.abs(one - other) / (1 + np.abs(other))).max())
+
+
+def _as_in_use(model: Tunable, most: float) -> tuple[int, Callable[[], None]]:
+    """Return how many tokens a trial of ways has, and what runs it.
+
+    Args:
+        model: whose way is in use when the trial is run.
+        most: tokens that there is time for; one text for each batch is the least.
+    """
+    threads = model.runner.threads
+    batches = max(threads.counts[:2])
+    texts = max(1, min(_TRIAL_TOKENS, int(most) // batches) // _LENGTH)
+    probe = model.probe(texts, _LENGTH)
+
+    def run() -> None:
+        lanes = usual_lanes(threads, model.ways)
+        for _ in range(batches // lanes):
+            threads.at_once(lanes, probe)
+
+    return batches * texts * _LENGTH, run
 
 
 def _lanes(model: Tunable, clock: _Clock, seconds: float) -> int:
@@ -165,12 +189,21 @@ class _Clock:
         self,
         trials: Mapping[str, tuple[int, Callable[[], object], Callable[[], None]]],
         seconds: float,
+        always: Container[str] = (),
     ) -> None:
+        """Time trials, of so many tokens each, in turns.
+
+        Args:
+            trials: tokens, what runs them, and what makes the candidate the one in use, by name.
+            seconds: one that would end later is left out.
+            always: those that are timed once however long it takes.
+        """
         until = time.perf_counter() + seconds
-        for _ in range(_ROUNDS):
+        for number in range(_ROUNDS):
             for name, (tokens, probe, use) in trials.items():
                 expected = tokens * self._best.get(name, self.seconds_a_token)
-                if name in self._failed or time.perf_counter() + expected > until:
+                late = time.perf_counter() + expected > until
+                if name in self._failed or (late and (number or name not in always)):
                     continue
                 try:
                     use()

@@ -65,6 +65,11 @@ class Ways:
         return self._current or "torch"
 
     @property
+    def exported(self) -> tuple[str, ...]:
+        """Return the names of the exported copies that may be run."""
+        return tuple(self._exported)
+
+    @property
     def keeps_state(self) -> bool:
         """Whether a run changes the network, so that two must not run at a time.
 

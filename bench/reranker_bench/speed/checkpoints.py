@@ -17,7 +17,9 @@ from reranker_bench.speed.tokenizer_files import set_window, write_json, write_t
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_DONE = "complete"
+DONE = "complete.2"
+"""File that a finished folder has; a new name where what is built changes."""
+
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 _WORDS = 5.0
 _SAMPLE = 16
@@ -134,23 +136,30 @@ def _tell_words_apart(model: Any) -> None:
 
 
 def _spread(model: Any, head: Any, folder: Path, texts: Sequence[str]) -> None:
-    """Scale a classifier's last layer so that logits of texts have mean 0 and a given deviation."""
+    """Have a classifier's last layer tell texts apart, as a trained one does.
+
+    It reads the direction in which what reaches it differs most from text to text (the first
+    principal component), scaled so that logits have mean 0 and a given deviation. In a direction
+    taken at random texts hardly differ, and scaling that up would show little but rounding.
+    """
     import torch
 
     from reranker_bench.speed.texts import tokenizer_at
 
     tokenizer = tokenizer_at(folder)
     model.eval()
+    reached: list[Any] = []
+    hook = head.register_forward_pre_hook(lambda _, inputs: reached.append(inputs[0][0]))
     with torch.no_grad():
-        logits = torch.stack(
-            [
-                model(torch.tensor([tokenizer.encode(text).ids[:64]])).logits[0, 0]
-                for text in texts[:_SAMPLE]
-            ]
-        )
-        scale = _DEVIATION / max(float(logits.std()), 1e-6)
-        head.weight *= scale
-        head.bias.copy_((head.bias - logits.mean()) * scale)
+        for text in texts[:_SAMPLE]:
+            model(torch.tensor([tokenizer.encode(text).ids[:64]]))
+        hook.remove()
+        rows = torch.stack(reached)
+        mean = rows.mean(dim=0)
+        direction = torch.linalg.svd(rows - mean, full_matrices=False).Vh[0]
+        scale = _DEVIATION / max(float((rows @ direction).std()), 1e-6)
+        head.weight.copy_(direction[None] * scale)
+        head.bias.copy_(-(mean @ direction)[None] * scale)
 
 
 def _xlmr_config(geometry: Geometry, **more: Any) -> Any:
@@ -172,12 +181,12 @@ def _xlmr_config(geometry: Geometry, **more: Any) -> Any:
 
 def _once(folder: Path, build: Callable[[], None]) -> Path:
     """Build a folder unless that was done before; one that was broken off is built anew."""
-    if not (folder / _DONE).exists():
+    if not (folder / DONE).exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         _be_quiet()
         build()
-        (folder / _DONE).touch()
+        (folder / DONE).touch()
     return folder.resolve()
 
 

@@ -58,7 +58,11 @@ class Timed:
 
     @property
     def ways(self) -> Any:
-        return SimpleNamespace(all=self.all, backend=self.backend, keeps_state=self.keeps_state)
+        exported = tuple(name for name in self.names if name.startswith("openvino"))
+        backend = self.way if self.way in exported else self.backend
+        return SimpleNamespace(
+            all=self.all, exported=exported, backend=backend, keeps_state=self.keeps_state
+        )
 
     def all(self) -> dict[str, Callable[[], None]]:
         return {name: lambda name=name: setattr(self, "way", name) for name in self.names}
@@ -171,22 +175,47 @@ def test_no_size_is_tried_again_that_did_not_fit_before(tuned: Callable[..., Any
     assert max(tokens for _, tokens in model.ran) <= 2048
 
 
-@pytest.mark.parametrize(("gain", "lanes"), [(1.5, 2), (0.98, 2), (0.8, 1)])
-def test_two_batches_at_a_time_are_taken_unless_that_is_slower(
-    tuned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, gain: float, lanes: int
+def test_an_export_of_a_slow_network_is_timed_however_long_it_takes(
+    tuned: Callable[..., Any],
 ) -> None:
-    model = Timed(per_token({}))
+    model = Timed(lambda way, tokens: tokens * {"sdpa": 0.1, "eager": 0.01, "openvino": 0.05}[way])
+    model.names = ("sdpa", "eager", "openvino")
+    made = tuned(model, seconds=1.0)
+    assert made.way == "openvino"
+    assert "eager" not in made.rates
+
+
+def two_lanes(model: Timed, monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
+    """Let a model do two batches at a time, twice the work in less than twice the time."""
     model.runner = Runner("timed", lambda batch: batch, len, 4096, Threads(2))
 
     def at_once(self: Threads, count: int, run: Probe) -> None:
         start = model.now
         run()
-        if count == 2:  # twice the tokens in less than twice the time
+        if count == 2:
             model.now = start + (model.now - start) * 2 / gain
 
     monkeypatch.setattr(Threads, "at_once", at_once)
+
+
+@pytest.mark.parametrize(("gain", "lanes"), [(1.5, 2), (0.98, 2), (0.8, 1)])
+def test_two_batches_at_a_time_are_taken_unless_that_is_slower(
+    tuned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, gain: float, lanes: int
+) -> None:
+    model = Timed(per_token({}))
+    two_lanes(model, monkeypatch, gain)
     made = tuned(model)
     assert made.lanes == model.runner.lanes == lanes
+
+
+@pytest.mark.parametrize(("cost", "way"), [(0.85, "sdpa"), (0.6, "openvino")])
+def test_ways_are_compared_as_they_are_used(
+    tuned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, cost: float, way: str
+) -> None:
+    model = Timed(lambda way, tokens: tokens * {"sdpa": 1e-5, "openvino": cost * 1e-5}[way])
+    model.names = ("sdpa", "openvino")
+    two_lanes(model, monkeypatch, gain=1.2)  # of torch, whose batches need not wait in turn
+    assert tuned(model).way == way
 
 
 @pytest.mark.parametrize("reason", [{"backend": "openvino"}, {"keeps_state": True}])

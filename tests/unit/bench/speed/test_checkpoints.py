@@ -6,10 +6,13 @@ import json
 import logging
 
 import pytest
+import torch
+from transformers import XLMRobertaForSequenceClassification
 
 from reranker_bench.peers.catalogue import OWN, PEERS
 from reranker_bench.speed import agreement, checkpoints
 from reranker_bench.speed.checkpoints import XLMR_BASE, Geometry
+from reranker_bench.speed.texts import tokenizer_at
 
 from .conftest import InProcess
 
@@ -67,9 +70,28 @@ def test_a_folder_is_built_once_and_anew_if_that_was_broken_off(tmp_path) -> Non
     before = (folder / "model.safetensors").stat().st_mtime_ns
     assert checkpoints.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS) == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
-    (folder / "complete").unlink()
+    (folder / checkpoints.DONE).unlink()
     checkpoints.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS)
     assert (folder / "model.safetensors").stat().st_mtime_ns != before
+
+
+def test_a_head_reads_what_differs_most_between_texts(tmp_path) -> None:
+    folder = checkpoints.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS)
+    model = XLMRobertaForSequenceClassification.from_pretrained(folder).eval()
+    head = model.classifier.out_proj
+    reached: list[torch.Tensor] = []
+    head.register_forward_pre_hook(lambda _, inputs: reached.append(inputs[0][0]))
+    tokenizer = tokenizer_at(folder)
+    with torch.no_grad():
+        for text in TEXTS[:16]:
+            model(torch.tensor([tokenizer.encode(text).ids]))
+        rows = torch.stack(reached)
+        logits = head(rows)[:, 0]
+        others = torch.nn.functional.normalize(torch.randn(100, TINY.hidden))
+        spreads = (rows @ others.T).std(dim=0) * head.weight.norm()
+    assert float(logits.mean()) == pytest.approx(0, abs=1e-4)
+    assert float(logits.std()) == pytest.approx(0.5, abs=1e-3)
+    assert float(spreads.max()) < 0.5
 
 
 def test_older_libraries_find_a_tokenizer_class_they_know(tmp_path) -> None:
