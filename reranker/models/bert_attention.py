@@ -45,7 +45,10 @@ def attention(
     """
     lengths = layout.lengths
     if lengths is not None and mask is None and not query.requires_grad:
-        return _by_text(query, key, value, lengths, layout.halves, heads, first_only, gates)
+        # torch's fused kernel makes nothing of bfloat16 (it takes as long as in float32), and has
+        # to be told of gates by a mask of all heads.
+        fused = fused and gates is None and query.dtype != torch.bfloat16
+        return _by_text(query, key, value, lengths, layout.halves, heads, fused, first_only, gates)
     shape = [layout.texts, -1, heads, query.size(1) // heads]
     real, spread = layout.real, layout.spread
     if spread is not None:
@@ -80,22 +83,25 @@ def _by_text(
     lengths: list[int],
     halves: list[int] | None,
     heads: int,
+    fused: bool,
     first_only: bool,
     gates: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Return the mixed values, computed for one text after the other in the same memory.
+    """Return the mixed values, computed for one text after the other.
 
-    A text takes the rows that follow along up to a full step, without heeding them: rows of full
-    vectors are quicker, and oneDNN need not prepare products of ever new shapes.
+    By plain products, all use the same memory. A text takes the rows that follow along up to a
+    full step, without heeding them: rows of full vectors are quicker, and oneDNN need not prepare
+    products of ever new shapes.
     """
-    step, total, width = 32, key.size(0), query.size(1) // heads
-    longest = (max(lengths) + step - 1) // step * step
+    step, total, width = 1 if fused else 32, key.size(0), query.size(1) // heads
+    longest = 0 if fused else (max(lengths) + step - 1) // step * step
     asking = 1 if first_only else longest
     scores = query.new_empty([heads * asking * longest])
     shares = query.new_empty([heads * asking * longest])
     mixed = query.new_empty([heads * asking * width])
     made = torch.empty_like(query)
-    query = query * width**-0.5
+    if not fused:
+        query = query * width**-0.5
     start = 0
     for number, length in enumerate(lengths):
         size = (length + step - 1) // step * step
@@ -105,19 +111,23 @@ def _by_text(
         if first_only:
             rows, first_row, wanted = 1, number, 1
         own_query = query.narrow(0, first_row, rows).view(rows, heads, width).transpose(0, 1)
-        own_key = key.narrow(0, start, size).view(size, heads, width).permute(1, 2, 0)
+        own_key = key.narrow(0, start, size).view(size, heads, width).transpose(0, 1)
         own_value = value.narrow(0, start, size).view(size, heads, width).transpose(0, 1)
-        own_scores = scores.narrow(0, 0, heads * rows * size).view(heads, rows, size)
-        own_shares = shares.narrow(0, 0, heads * rows * size).view(heads, rows, size)
-        own_mixed = mixed.narrow(0, 0, heads * rows * width).view(heads, rows, width)
-        torch.bmm(own_query, own_key, out=own_scores)
-        own_scores.narrow(2, length, size - length).fill_(float("-inf"))
-        if gates is not None and halves is not None:
-            half, gate = halves[number], gates[:, None, None]
-            own_scores.narrow(1, 0, half).narrow(2, half, length - half).add_(gate)
-            own_scores.narrow(1, half, length - half).narrow(2, 0, half).add_(gate)
-        torch.softmax(own_scores, -1, out=own_shares)
-        torch.bmm(own_shares, own_value, out=own_mixed)
+        if fused:
+            asked = (own_query[None], own_key[None], own_value[None])
+            own_mixed = functional.scaled_dot_product_attention(*asked)[0]
+        else:
+            own_scores = scores.narrow(0, 0, heads * rows * size).view(heads, rows, size)
+            own_shares = shares.narrow(0, 0, heads * rows * size).view(heads, rows, size)
+            own_mixed = mixed.narrow(0, 0, heads * rows * width).view(heads, rows, width)
+            torch.bmm(own_query, own_key.transpose(1, 2), out=own_scores)
+            own_scores.narrow(2, length, size - length).fill_(float("-inf"))
+            if gates is not None and halves is not None:
+                half, gate = halves[number], gates[:, None, None]
+                own_scores.narrow(1, 0, half).narrow(2, half, length - half).add_(gate)
+                own_scores.narrow(1, half, length - half).narrow(2, 0, half).add_(gate)
+            torch.softmax(own_scores, -1, out=own_shares)
+            torch.bmm(own_shares, own_value, out=own_mixed)
         own_made = made.narrow(0, first_row, wanted).view(wanted, heads, width)
         own_made.copy_(own_mixed.narrow(1, 0, wanted).transpose(0, 1))
         start += length

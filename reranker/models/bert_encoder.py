@@ -63,10 +63,7 @@ class TightEncoder(nn.Module):
         real = None if attention_mask is None else attention_mask[:, 0, 0]
         if real is not None and real.dtype != torch.bool:
             real = real == 0
-        # torch's fused kernel makes nothing of bfloat16: it takes as long as in float32.
-        plain = self.config._attn_implementation == "eager"
-        cpu = hidden_states.device.type == "cpu"
-        by_text = cpu and (plain or hidden_states.dtype == torch.bfloat16)
+        by_text = hidden_states.device.type == "cpu"
         layout = Layout.of(count, length, real, by_text=by_text)
         rows = layout.rows(hidden_states.flatten(0, 1))
         rows = run_layers(self.layer, rows, layout, first_only=self.first_only)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 
 LONG, TOO_LONG = 64, 1024
-"""Tokens of a batch's longest text from and to which attention may go text by text: its products
-stay in the CPU's cache then, and none is made for padding. Of shorter texts there are too many, and
-for longer ones the products of all tokens with all would take too much memory."""
+"""Tokens of a batch's longest text from and to which attention may go text by text: what it makes
+stays in the CPU's cache then, and there is no padding. Of shorter texts there are too many, and
+for longer ones plain products of all tokens with all would take too much memory."""
 
 
 class Layout(NamedTuple):

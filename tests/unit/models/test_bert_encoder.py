@@ -156,22 +156,30 @@ def test_the_kernel_that_is_chosen_is_used(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kernel", ["sdpa", "eager"])
-def test_long_texts_take_turns_in_bfloat16_and_by_plain_products(
+def test_long_texts_take_turns(
     kernel: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lengths = []
-    monkeypatch.setattr(
-        bert_encoder, "run_layers", lambda _, rows, layout, **more: lengths.append(layout) or rows
-    )
+    asked = []
+
+    def fused(*states: torch.Tensor, **more: Any) -> torch.Tensor:
+        asked.append(states[0].shape)
+        return attend(*states, **more)
+
+    attend = functional.scaled_dot_product_attention
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", fused)
     network = network_of("bert", AutoModel).to(dtype)
     network.set_attn_implementation(kernel)
-    tight = tightened(network)
+    tight, heads, width = tightened(network), 4, 4
     with torch.inference_mode():
-        tight(**batch())
+        wanted = tight(**batch()).last_hidden_state
         monkeypatch.setattr(bert_layout, "LONG", max(LENGTHS))
-        tight(**batch())
-    wanted = list(LENGTHS) if kernel == "eager" or dtype == torch.bfloat16 else None
-    assert [each.lengths for each in lengths] == [None, wanted]
+        asked.clear()
+        made = tight(**batch()).last_hidden_state
+    close = 1e-5 if dtype == torch.float32 else 0.1
+    torch.testing.assert_close(made, wanted, atol=close, rtol=close)
+    # Plain products are quicker in bfloat16.
+    turns = [(1, heads, length, width) for length in LENGTHS] * network.config.num_hidden_layers
+    assert asked == (turns if (kernel, dtype) == ("sdpa", torch.float32) else [])
 
 
 def test_other_devices_are_not_kept_waiting() -> None:

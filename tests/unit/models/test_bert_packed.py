@@ -102,16 +102,17 @@ def test_they_answer_as_plain_layers_do(
     assert not operations  # all were asked for by the compiled function
 
 
+@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("first_only", [False, True])
 @pytest.mark.parametrize("lengths", [(70, 70, 70), (70, 5, 33), (9, 64, 96)])
 def test_long_texts_are_attended_to_one_by_one_with_the_same_answers(
-    lengths: tuple[int, ...], first_only: bool, dtype: torch.dtype
+    lengths: tuple[int, ...], first_only: bool, dtype: torch.dtype, kernel: str
 ) -> None:
     longest = max(lengths)
     real = torch.arange(longest) < torch.tensor(lengths)[:, None]
     states = torch.randn(3 * longest, WIDTH).to(dtype)
-    layers = layers_of().to(dtype)
+    layers = layers_of(attn_implementation=kernel).to(dtype)
     together, apart = (Layout.of(3, longest, real, by_text=by_text) for by_text in (False, True))
     assert (together.lengths, apart.lengths) == (None, list(lengths))
     with torch.inference_mode():
