@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 # Matrix units that make bfloat16 faster than float32; without one it is slower.
 _FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 _FAST_INT8_FLAGS = {"amx_int8", "avx512_vnni", "avx_vnni"}
-# oneDNN keeps what it made for a shape of a product: a third of a megabyte, 1,024 times unless
-# told otherwise. Texts bring ever new shapes; making one anew takes a quarter of a millisecond.
-_SHAPES_KEPT = 128
+# oneDNN keeps what it made for a shape of a product, and torch's way to it keeps that once more in
+# each thread: half a megabyte, 1,024 times unless told otherwise. Texts bring ever new shapes;
+# making one anew takes a quarter of a millisecond.
+_SHAPES_KEPT = 64
+_SHAPE_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 _TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536, "mps": 16384}
 _TRIALS = {"cpu": (1024, 2048, 4096), "cuda": (16384, 32768, 65536, 131072)}
 
@@ -80,7 +82,8 @@ def choose(
         SettingsError: the device is not on this machine, or the format or the backend is
             useless there.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_SHAPES_KEPT))
+    for name in _SHAPE_CACHES:
+        os.environ.setdefault(name, str(_SHAPES_KEPT))
     device = _device(device)
     kind = device.partition(":")[0]
     if backend == "openvino" and kind != "cpu":

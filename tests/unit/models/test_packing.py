@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -269,3 +272,38 @@ def test_a_model_is_packed_when_it_is_loaded(
         assert model.runner.lanes == 2
     finally:
         provider.close()
+
+
+NEW_SHAPES = """
+import ctypes
+import torch
+from reranker.models.hardware import choose
+from reranker.models.packing import PackedLinear
+
+choose("cpu", threads=1)
+torch.set_num_threads(1)
+
+def resident():
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    with open("/proc/self/statm") as status:
+        return int(status.read().split()[1]) * 4096 / 2**20
+
+linear, seen = PackedLinear(torch.nn.Linear(384, 384).requires_grad_(False)), {}
+with torch.inference_mode():
+    for rows in range(200, 700):
+        linear(torch.ones(rows, 384))
+        seen[rows] = resident() if rows in (300, 699) else 0
+print(seen[699] - seen[300])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ever_new_numbers_of_rows_take_no_more_memory() -> None:
+    """Unless told otherwise oneDNN keeps a quarter of a megabyte for each, 100 MiB here."""
+    # What is kept is set once a process, and this one may have run a product before.
+    environment = {name: value for name, value in os.environ.items() if "CAPACITY" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", NEW_SHAPES], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 20
