@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from reranker.errors import ModelUnavailable
+from reranker.errors import ModelUnavailable, RerankerError
 from reranker.models import sources
 from reranker.models.catalog import Catalog, ModelCard
 from reranker.models.roles import BiEncoder, CrossEncoder, Role
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 State = Literal["loading", "ready", "restarting", "failed"]
 log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 30.0  # after a failed load, where callers do not wait for the end of one
 
 
 class Provider:
@@ -58,6 +60,7 @@ class Provider:
         self._patience = patience
         self._store = store
         self._loads: dict[ModelCard, Future[Loaded]] = {}
+        self._retry_at: dict[ModelCard, float] = {}  # by time.monotonic, of those that failed
         self._lock = threading.Lock()
         self._hardware_lock = threading.Lock()
 
@@ -129,10 +132,15 @@ class Provider:
             raise ModelUnavailable(f"model {card.id!r} is being loaded; try again soon") from error
 
     def _load_once(self, card: ModelCard) -> Future[Loaded]:
-        """Return the one load of a model, begun if there is none yet or the last one failed."""
+        """Return the one load of a model, begun if there is none yet or the last one failed.
+
+        One that failed stands for a while where callers do not wait for its end: or each would
+        begin another, and none ever hear why.
+        """
         with self._lock:
             load = self._loads.get(card)
-            if load is None or (load.done() and load.exception() is not None):
+            failed = load is not None and load.done() and load.exception() is not None
+            if load is None or (failed and time.monotonic() >= self._retry_at[card]):
                 load = self._loads[card] = Future()
                 # A thread of its own: the load outlives a caller that waits no longer.
                 threading.Thread(
@@ -144,6 +152,11 @@ class Provider:
         try:
             load.set_result(self._load(card))
         except BaseException as error:
+            self._retry_at[card] = time.monotonic()
+            if self._patience is not None:
+                self._retry_at[card] += _RETRY_SECONDS
+                why = error.for_operator() if isinstance(error, RerankerError) else repr(error)
+                log.error("model %s cannot be loaded: %s", card.id, why)
             load.set_exception(error)
 
     def _load(self, card: ModelCard) -> Loaded:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.live import wait_until
 from support.models import FLOAT32
 
 from reranker.errors import ModelUnavailable, UnknownModel
+from reranker.models import provider as provider_module
 from reranker.models.catalog import Catalog
 from reranker.models.hardware import Hardware
 from reranker.models.provider import Provider
@@ -133,6 +136,32 @@ def test_a_caller_waits_no_longer_than_its_patience_and_the_load_goes_on(
     made.warm([("bi-encoder", "tiny")])  # waits however long it takes
     assert made.bi("tiny").name == "tiny"
     assert slow.calls == 1
+    made.close()
+
+
+def test_why_a_load_failed_is_told_for_a_while_to_those_who_did_not_wait(
+    checkpoint: Checkpoint,
+    slow: Slow,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = Provider(catalog(checkpoint), slow, offline=True, patience=0.05)
+    slow.gate.clear()
+    slow.fault = ModelUnavailable("no route to the hub")
+    with pytest.raises(ModelUnavailable, match="is being loaded"):
+        made.bi("tiny")
+    slow.gate.set()
+    wait_until(lambda: made.states() == {"tiny": "failed"})
+    for _ in range(2):
+        with pytest.raises(ModelUnavailable, match="no route to the hub"):
+            made.bi("tiny")
+    assert slow.calls == 1
+    assert "model tiny cannot be loaded: no route to the hub" in caplog.text
+    slow.fault = None
+    later = time.monotonic() + 60
+    monkeypatch.setattr(provider_module.time, "monotonic", lambda: later)
+    made.warm([("bi-encoder", "tiny")])
+    assert made.states() == {"tiny": "ready"}
     made.close()
 
 
