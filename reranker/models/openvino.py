@@ -39,6 +39,7 @@ from reranker.models.warmup import difference
 
 log = logging.getLogger(__name__)
 
+_SHAPES_KEPT = 64
 _FORMAT = 4  # raise it when exporting changes
 _OF_ALL_TOKENS = r"attention\.self\.(key|value)/"
 _AFTER = "pooler|classifier"
@@ -188,6 +189,9 @@ def _compile(path: Path, dtype: str, threads: int) -> Any:
         "INFERENCE_NUM_THREADS": threads,
         # Other threads of this process need the cores as well, to tokenise for one.
         "ENABLE_CPU_PINNING": False,
+        # What it keeps of each shape is megabytes, 5,000 times unless told otherwise; see
+        # `hardware` on torch's.
+        "CPU_RUNTIME_CACHE_CAPACITY": _SHAPES_KEPT,
     }
     return _openvino().Core().compile_model(path, "CPU", settings).create_infer_request()
 

@@ -12,7 +12,8 @@ What one token takes also tells which batches are so small that one thread is en
 
 A way is a candidate only if it agrees with the first one within `TOLERANCE`, so a score does
 not depend on the choice by more than that. A candidate must win by `MARGIN`: what is as good as
-the default is left as it is, and a noisy machine does not turn the choice to and fro.
+the default is left as it is, and a noisy machine does not turn the choice to and fro. int8, whose
+scores differ in the second digit, must win by `INT8_MARGIN`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2, "int8": 2e-1}
 """By number format, the most that two ways may differ: in cosines, and in logits as a share of
 1 + |logit|, since a number of few bits has so many digits and no more."""
 MARGIN = 0.1
+INT8_MARGIN = 0.25
 _ALONE = 1.2  # times faster than several lanes, if one is to be taken
 _LENGTH = 128  # tokens of each text in a trial
 _TRIAL_TOKENS = 512  # of a batch while ways are compared; fewer where that takes too long
@@ -121,7 +123,12 @@ def tune(
 
 def tolerance_of(way: str, dtype: str) -> float:
     """Return how far a way may be off, given the number format of what is not int8."""
-    return TOLERANCE["int8" if way.endswith("int8") else dtype]
+    return TOLERANCE["int8" if is_int8(way) else dtype]
+
+
+def is_int8(way: str) -> bool:
+    """Whether a way computes in int8, by its name."""
+    return way.endswith("int8")
 
 
 def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
@@ -221,8 +228,10 @@ class _Clock:
         timed = [name for name in names if name in self._best]
         if not timed:
             return present
-        bound = min(self._best[name] for name in timed) * (1 + MARGIN)
-        good = [name for name in timed if self._best[name] <= bound]
+        int8 = (1 + INT8_MARGIN) / (1 + MARGIN)
+        spent = {name: self._best[name] * (int8 if is_int8(name) else 1) for name in timed}
+        bound = min(spent.values()) * (1 + MARGIN)
+        good = [name for name in timed if spent[name] <= bound]
         if present not in {*self._best, *self._failed} and timed[-1] in good:
             return present  # the time was up while more was still better
         place = names.index(present) if present in names else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -290,3 +291,41 @@ def test_exports_are_kept_with_the_users_caches(monkeypatch: pytest.MonkeyPatch)
     assert backends.default_folder() == Path("/somewhere/reranker")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert backends.default_folder() == Path.home() / ".cache/reranker"
+
+
+NEW_SHAPES = """
+import ctypes
+import pathlib
+import sys
+import torch
+from reranker.models import openvino
+
+class Attention(torch.nn.Module):
+    def forward(self, rows):
+        return torch.softmax(rows @ rows.transpose(1, 2), -1) @ rows
+
+def resident():
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    with open("/proc/self/statm") as status:
+        return int(status.read().split()[1]) * 4096 / 2**20
+
+path = pathlib.Path(sys.argv[1], "model.xml")
+library = openvino._openvino()
+converted = library.convert_model(Attention(), example_input=torch.ones(2, 9, 64))
+library.save_model(converted, path)
+request, seen = openvino._compile(path, "float32", 1), {}
+for length in range(520, 20, -1):
+    openvino._run(request, [torch.ones(2, length, 64)])
+    seen[length] = resident() if length in (420, 21) else 0
+print(seen[21] - seen[420])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ever_new_shapes_take_no_more_memory(tmp_path: Path) -> None:
+    """Unless told otherwise OpenVINO keeps what it made for 5,000 shapes, 50 MiB here."""
+    done = subprocess.run(
+        [sys.executable, "-c", NEW_SHAPES, str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 10

@@ -185,6 +185,13 @@ def test_an_export_of_a_slow_network_is_timed_however_long_it_takes(
     assert "eager" not in made.rates
 
 
+@pytest.mark.parametrize(("cost", "way"), [(0.85, "sdpa"), (0.75, "openvino int8")])
+def test_int8_must_win_clearly(tuned: Callable[..., Any], cost: float, way: str) -> None:
+    model = Timed(lambda way, tokens: tokens * {"sdpa": 1e-5, "openvino int8": cost * 1e-5}[way])
+    model.names = ("sdpa", "openvino int8")
+    assert tuned(model).way == way
+
+
 def two_lanes(model: Timed, monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
     """Let a model do two batches at a time, twice the work in less than twice the time."""
     model.runner = Runner("timed", lambda batch: batch, len, 4096, Threads(2))
