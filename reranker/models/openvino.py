@@ -39,7 +39,7 @@ from reranker.models.warmup import difference
 
 log = logging.getLogger(__name__)
 
-_SHAPES_KEPT = 64
+_SHAPES_KEPT = 256
 _FORMAT = 4  # raise it when exporting changes
 _OF_ALL_TOKENS = r"attention\.self\.(key|value)/"
 _AFTER = "pooler|classifier"
