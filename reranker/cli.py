@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,7 @@ from reranker import settings
 from reranker.config_file import Config
 from reranker.errors import InvalidRequest, RerankerError
 from reranker.settings import Settings
+from reranker.types import DEFAULT_RANK_FIELDS, Document
 
 app = typer.Typer(
     name="reranker",
@@ -97,6 +98,9 @@ def rank(
     ] = None,
     top_n: Annotated[int | None, typer.Option(help="How many results.")] = None,
     stage1_top_k: Annotated[int, typer.Option(help="How many leave stage 1.")] = 100,
+    rank_fields: Annotated[
+        list[str], typer.Option(help="Field of a JSON document to rank on; may be given again.")
+    ] = [*DEFAULT_RANK_FIELDS],  # noqa: B006  # typer copies it
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the scores of each stage.")
     ] = False,
@@ -112,7 +116,7 @@ def rank(
     with Reranker(chosen) as reranker:
         ranking = reranker.rank(
             query,
-            _read_documents(documents),
+            _read_documents(documents, rank_fields),
             method=method,
             model=model,
             model_cross=None if cross == NO_MODEL else cross,
@@ -195,17 +199,25 @@ def _settings(config: Path | None) -> tuple[Settings, Config]:
     return settings.resolve(Settings, "engine", read, {}).value, read
 
 
-def _read_documents(path: Path | None) -> list[str | dict[str, Any]]:
+def _read_documents(path: Path | None, rank_fields: Sequence[str]) -> list[Document]:
     if path is None and sys.stdin.isatty():
         raise InvalidRequest("name a file of documents, or pipe them in, one a line")
     try:
         text = sys.stdin.read() if path is None else path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{path or 'standard input'} cannot be read as UTF-8 text") from error
-    lines = [line for line in text.splitlines() if line.strip()]
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"{path or 'standard input'} is not UTF-8 text") from error
+    lines = {n: line for n, line in enumerate(text.splitlines(), start=1) if line.strip()}
     if not lines:
         raise InvalidRequest(f"{path or 'standard input'} holds no documents")
-    return [_read_line(line) for line in lines]
+    documents = []
+    for number, line in lines.items():
+        try:
+            documents.append(Document.of(_read_line(line), rank_fields))
+        except InvalidRequest as error:
+            raise InvalidRequest(f"line {number}: {error.message}") from error
+    return documents
 
 
 def _read_line(line: str) -> str | dict[str, Any]:

@@ -95,10 +95,8 @@ class Reranker:
         Raises:
             RerankerError: see `reranker.errors` for the tree.
         """
-        if isinstance(documents, str):
-            raise InvalidRequest(
-                "documents is a list of documents, not one string", param="documents"
-            )
+        if isinstance(documents, (str, Mapping)) or not isinstance(documents, Iterable):
+            raise InvalidRequest("documents is a list of documents, not one", param="documents")
         if isinstance(rank_fields, str):
             raise InvalidRequest(
                 "rank_fields is a list of names, not one string", param="rank_fields"

@@ -97,6 +97,8 @@ def get(name: str) -> Method:
         UnknownMethod: there is none; the message lists the known ones.
         ValueError: two installed packages claim the name.
     """
+    if not isinstance(name, str):
+        raise InvalidRequest("method must be a string", param="method")
     method = _registered.get(name)
     if method is not None:
         return method

@@ -9,6 +9,7 @@ import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, overload
 
 from reranker.errors import Cancelled, DeadlineExceeded, InvalidRequest
@@ -147,18 +148,23 @@ class RerankRequest:
     call: Call = field(default_factory=Call)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.query, str):
+            raise InvalidRequest("query must be a string", param="query")
         object.__setattr__(self, "query", clean(self.query))
         if is_blank(self.query):
             raise InvalidRequest("query must not be blank", param="query")
         if not self.documents:
             raise InvalidRequest("documents must hold at least one document", param="documents")
-        for name in ("top_n", "stage1_top_k", "max_tokens_per_doc"):
-            value = getattr(self, name)
+        counts = {
+            name: getattr(self, name) for name in ("top_n", "stage1_top_k", "max_tokens_per_doc")
+        }
+        for name, value in {**counts, "batch_size": self.call.batch_size}.items():
+            if value is not None and not isinstance(value, Integral):
+                raise InvalidRequest(f"{name} must be a whole number", param=name)
             if value is not None and value < 1:
                 raise InvalidRequest(f"{name} must be at least 1", param=name)
-        if self.call.batch_size is not None and self.call.batch_size < 1:
-            raise InvalidRequest("batch_size must be at least 1", param="batch_size")
-        if self.score_threshold is not None and math.isnan(self.score_threshold):
+        least = self.score_threshold
+        if least is not None and (not isinstance(least, Real) or math.isnan(least)):
             raise InvalidRequest("score_threshold must be a number", param="score_threshold")
 
 

@@ -55,6 +55,20 @@ def test_json_has_index_score_and_the_document_as_it_was(run):
     assert rows[0].keys() == {"index", "relevance_score", "document"}
 
 
+def test_fields_to_rank_on_can_be_named(run):
+    text = '{"title": "a way", "body": "to learn"}\n{"title": "learning"}\n'
+    fields = ("--rank-fields", "title", "--rank-fields", "body")
+    rows = json.loads(run("rank", "learning", "--json", *fields, text=text).stdout)
+    assert [row["index"] for row in rows] == [1, 0]
+    assert rows[1]["document"] == {"title": "a way", "body": "to learn"}
+
+
+def test_what_is_not_utf8_is_told(run, tmp_path):
+    (tmp_path / "docs.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(errors.InvalidRequest, match=r"docs\.txt is not UTF-8 text"):
+        run("rank", "a", str(tmp_path / "docs.txt"))
+
+
 def test_a_file_is_read(run, tmp_path):
     (tmp_path / "docs.txt").write_text("one\ntwo\n")
     output = run("rank", "two", str(tmp_path / "docs.txt"), "--json").stdout
@@ -64,7 +78,9 @@ def test_a_file_is_read(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "text", "expected"),
     [
-        (("rank", "a", "/nowhere/docs.txt"), "", "cannot be read"),
+        (("rank", "a", "/nowhere/docs.txt"), "", "cannot be read: No such file"),
+        (("rank", "a", "/"), "", "cannot be read: Is a directory"),
+        (("rank", "a"), 'a\n\n{"title": "b"}\n', "line 3: .* rank_fields"),
         (("rank", "a"), "\n\n", "holds no documents"),
         (("rank", "a", "--method", "bets"), "a\n", "unknown method 'bets'"),
         (("rank", " "), "a\n", "query must not be blank"),

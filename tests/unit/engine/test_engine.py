@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.fakes import FakeModels
 
 from reranker import (
     InferenceError,
@@ -120,9 +121,27 @@ def test_an_unknown_method_is_refused_before_anything_else() -> None:
         rank(method="nothing")
 
 
-def test_one_string_is_not_a_list_of_documents() -> None:
-    with pytest.raises(InvalidRequest, match="not one string"):
-        rank("a text")
+@pytest.mark.parametrize("one", ["a text", {"text": "a text"}, None, 7])
+def test_one_document_is_not_a_list_of_documents(one: Any) -> None:
+    with pytest.raises(InvalidRequest, match="documents is a list"):
+        rank(one)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"method": None}, "method must be a string"),
+        ({"top_n": "2"}, "top_n must be a whole number"),
+        ({"stage1_top_k": 1.5}, "stage1_top_k must be a whole number"),
+        ({"batch_size": "8"}, "batch_size must be a whole number"),
+        ({"score_threshold": "high"}, "score_threshold must be a number"),
+        ({"query": None}, "query must be a string"),
+    ],
+)
+def test_what_is_of_the_wrong_type_is_refused_by_name(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(InvalidRequest, match=told) as caught:
+        Reranker(models=FakeModels()).rank(**{"query": "q", "documents": ["a"], **fields})
+    assert caught.value.param == next(iter(fields))
 
 
 def test_an_error_of_ours_comes_out_as_it_is(seen: list[RerankRequest]) -> None:
