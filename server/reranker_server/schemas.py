@@ -16,6 +16,8 @@ from reranker.types import (
 Text = InstanceOf[str]
 Count = Annotated[int, Field(strict=True, ge=1)]
 
+DEFAULT_METHOD = "fast"
+
 _DOCUMENTS: list[JsonValue] = [
     "Machine learning is a subset of artificial intelligence that learns from data.",
     "Python is a popular programming language for web development.",
@@ -54,7 +56,9 @@ class RerankBody(BaseModel):
     documents: list[Text | dict[str, Any]] = Field(
         description="texts, or objects ranked on their `text` or on `rank_fields`", min_length=1
     )
-    method: Text = Field("fast", description="fast, standard, optimal, best or any registered name")
+    method: Text | None = Field(
+        DEFAULT_METHOD, description="fast, standard, optimal, best or any registered name"
+    )
     model_cross: Text | None = Field(
         None,
         description="cross-encoder; needed by `standard` and `optimal`, used by `best` if given",

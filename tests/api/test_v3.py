@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from reranker_server.schemas import RerankBody
+
 V3 = "/api/v3/inference/reranker"
 
 
@@ -96,9 +98,10 @@ def test_a_cut_document_is_marked(ask):
 
 def test_unknown_fields_and_nulls_are_ignored(client):
     body = {"model": "bi", "query": "learning", "documents": ["learning"], "colour": "red"}
-    nulls = dict.fromkeys(["model_cross", "top_n", "stage1_top_k", "score_threshold", "explain"])
-    answer = client.post(V3, json=body | nulls | {"max_tokens_per_doc": None, "rank_fields": None})
-    assert answer.status_code == 200
+    optional = RerankBody.model_fields.keys() - body.keys()
+    answer = client.post(V3, json=body | dict.fromkeys(optional))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["meta"]["method"] == "fast"
 
 
 @pytest.mark.parametrize(
