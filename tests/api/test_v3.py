@@ -74,6 +74,7 @@ def test_a_threshold_is_inclusive_and_zero_is_one(ask):
     scores = [result["relevance_score"] for result in ask().json()["results"]]
     assert len(ask(score_threshold=scores[2]).json()["results"]) == 3
     assert len(ask(score_threshold=0).json()["results"]) == 5
+    assert ask(score_threshold=1).json()["results"] == []
 
 
 def test_duplicates_share_a_score_and_keep_their_order(ask):
