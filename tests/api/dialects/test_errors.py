@@ -115,6 +115,40 @@ def test_a_body_that_is_too_large(start):
         shape(answer.json())
 
 
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/v1/rerank", is_plain),
+        ("/api/v3/inference/reranker", is_plain),
+        ("/tei/rerank", is_tei),
+        ("/embed", is_tei),
+        ("/ai/run/cross", is_cloudflare),
+        ("/pinecone/rerank", is_pinecone),
+        ("/weaviate/rerank", is_weaviate),
+        ("/dashscope/rerank", is_dashscope),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["gzip", "X-GZIP", "deflate", "br", "zstd", "identity, gzip"])
+def test_a_compressed_body_is_415(client, path, shape, encoding):
+    answer = client.post(path, content=b"{}", headers={"Content-Encoding": encoding})
+    assert answer.status_code == 415
+    assert answer.headers["accept-encoding"] == "identity"
+    assert "Content-Encoding" in answer.text
+    shape(answer.json())
+
+
+def test_the_encodings_of_a_compressed_body_may_stand_in_headers_of_their_own(client):
+    headers = [("Content-Encoding", "identity"), ("Content-Encoding", "gzip")]
+    assert client.post("/v1/rerank", content=b"{}", headers=headers).status_code == 415
+
+
+@pytest.mark.parametrize("encoding", ["", " ", "identity", "Identity", "identity, identity"])
+def test_a_body_that_says_it_is_not_compressed_is_read(client, encoding):
+    body = {"query": QUERY, "documents": DOCUMENTS}
+    answer = client.post("/v1/rerank", json=body, headers={"Content-Encoding": encoding})
+    assert answer.status_code == 200, answer.text
+
+
 def test_keys_as_clients_send_them(start):
     client = start(api_keys=("k",))
     body = {"query": QUERY, "documents": DOCUMENTS}
