@@ -159,9 +159,16 @@ def test_models_tell_where_they_run(server):
     assert other["id"] == "BAAI/bge-m3"
     assert other["state"] == "not loaded"
     assert server.get("/models/tiny:best").status_code == 200
+
+
+def test_an_unknown_model_is_404_and_the_known_ones_of_both_roles_are_told(server):
     answer = server.get("/v1/models/nope")
     assert answer.status_code == 404
-    assert answer.json()["error"]["message"]
+    error = answer.json()["error"]
+    asked = server.post("/v2/rerank", json={"model": "nope", "query": "a", "documents": ["a"]})
+    assert error == asked.json()["error"]
+    assert error["param"] == "model"
+    assert all(name in error["message"] for name in ("tiny", "tiny-cross", "all-MiniLM-L6-v2"))
 
 
 def test_info_as_tei_and_dify_read_it(server):
