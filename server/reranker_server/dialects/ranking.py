@@ -86,17 +86,18 @@ def read(ask: Ask, *, prefer_top_k: bool = False) -> Reading:
         TooLarge: there are too many documents.
     """
     payload = ask.payload
-    inner = fields.nested(payload, "input") or payload
+    inside = isinstance(payload.get("input"), Mapping)  # where DashScope has them
+    inner, place = (payload["input"], "input.") if inside else (payload, "")
     more = fields.nested(payload, "parameters")
     order = ("top_k", "top_n") if prefer_top_k else ("top_n", "top_k")
     ranked_on = fields.names(payload, "rank_fields") or DEFAULT_RANK_FIELDS
-    documents = fields.documents(inner, ranked_on, ask.settings.max_documents)
+    documents = fields.documents(inner, ranked_on, ask.settings.max_documents, place)
     choice = choose(ask)
     stage1 = fields.whole(payload, "stage1_top_k")
     top_n = fields.whole(payload, *order) or fields.whole(more, *order)
     echo = fields.flag(payload, *_ECHO)
     request = RerankRequest(
-        query=fields.query(inner.get("query")),
+        query=fields.query(inner.get("query"), f"{place}query"),
         documents=documents,
         model=choice.model,
         method=choice.method,

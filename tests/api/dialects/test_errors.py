@@ -94,6 +94,29 @@ def test_empty_documents(client):
     assert answer.json()["error_type"] == "Empty"
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "input.documents must be a list of strings or objects"),
+        ({"query": QUERY}, "input.documents must be a list of strings or objects"),
+        ({"documents": []}, "input.documents must hold at least one document"),
+        ({"documents": DOCUMENTS}, "input.query must be a string or an object with a text"),
+        (
+            {"query": QUERY, "documents": ["a", 7]},
+            "input.documents[1] must be a string or an object with a text",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/api/v1/services/rerank/text-rerank/text-rerank", "/v1/rerank", "/dashscope/rerank"]
+)
+def test_what_is_missing_in_dashscopes_input_is_named(client, path, given, message):
+    answer = client.post(path, json={"model": "cross", "input": given})
+    assert answer.status_code == 400
+    is_dashscope(answer.json())
+    assert answer.json()["message"] == message
+
+
 def test_too_many_documents(start):
     client = start(max_documents=2)
     answer = client.post("/v1/rerank", json={"query": QUERY, "documents": DOCUMENTS})
