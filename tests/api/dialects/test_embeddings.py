@@ -124,6 +124,22 @@ def test_tei_embed(server, embed):
     assert server.post("/embed", json={"inputs": []}).json()["error_type"] == "Empty"
 
 
+def test_a_text_that_would_be_cut_is_refused_if_the_caller_says_so(server, embed):
+    texts = ["machine learning", "machine learning " * 50]  # of 64 tokens that the model reads
+    answer = server.post("/embed", json={"inputs": texts, "truncate": False})
+    assert answer.status_code == 422
+    assert answer.json()["error_type"] == "Validation"
+    assert answer.json()["error"].startswith("inputs[1] is too long")
+    assert server.post("/embed", json={"inputs": TEXTS, "truncate": False}).status_code == 200
+    for refusal in ({"truncation": False}, {"truncate": "NONE"}):  # Voyage's and NIM's
+        answer = embed(input=texts, **refusal)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == "input[1]"
+        assert embed(**refusal).status_code == 200
+    for more in ({}, {"truncation": True}, {"truncate": "END"}, {"truncation": None}):
+        assert embed(input=texts, **more).status_code == 200
+
+
 def test_tokenize_in_teis_shape_and_vllms(server):
     made = server.post("/tokenize", json={"inputs": ["a cat", "paris"]}).json()
     assert len(made) == 2
