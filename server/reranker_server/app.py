@@ -40,6 +40,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "No such model."},
     408: {"model": ErrorAnswer, "description": "The body did not arrive in time."},
     413: {"model": ErrorAnswer, "description": "The body or the list of documents is too large."},
+    415: {"model": ErrorAnswer, "description": "The body is compressed."},
     422: {"model": ErrorAnswer, "description": "A field is missing or out of range."},
     429: {"model": ErrorAnswer, "description": "No room now; Retry-After says when."},
     500: {"model": ErrorAnswer, "description": "The model failed."},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect
 
 from reranker.errors import Cancelled, Overloaded
-from reranker_server.errors import BadBody, SlowBody, TooLarge
+from reranker_server.errors import BadBody, Compressed, SlowBody, TooLarge
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -68,10 +68,12 @@ async def read_body(
         seconds: the most time.
 
     Raises:
+        Compressed: the body says that it is.
         TooLarge: the body is over the limit, or says it will be.
         SlowBody: it took too long.
         Cancelled: the caller hung up.
     """
+    _check_encoding(request)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > limit:
         raise _too_large(limit)
@@ -89,6 +91,14 @@ async def read_body(
     except ClientDisconnect as error:
         raise Cancelled("the caller hung up") from error
     return b"".join(parts)
+
+
+def _check_encoding(request: Request) -> None:
+    for name in ",".join(request.headers.getlist("content-encoding")).split(","):
+        if name.strip().lower() not in ("", "identity"):
+            raise Compressed(
+                f"a body with Content-Encoding {name.strip()!r} is not read; send it uncompressed"
+            )
 
 
 def _too_large(limit: int) -> TooLarge:

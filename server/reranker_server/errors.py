@@ -28,6 +28,10 @@ class TooLarge(errors.InvalidRequest):
     """The body or the list of documents is over the limit."""
 
 
+class Compressed(errors.InvalidRequest):
+    """The body has an encoding that is not read."""
+
+
 class NoDocuments(errors.InvalidRequest):
     """The list of documents is empty."""
 
@@ -87,6 +91,7 @@ class Problem:
 STATUS: dict[type[errors.RerankerError], tuple[int, str, str]] = {
     BadBody: (400, "invalid_request_error", "malformed_body"),
     TooLarge: (413, "invalid_request_error", "too_large"),
+    Compressed: (415, "invalid_request_error", "compressed_body"),
     NoDocuments: (422, "invalid_request_error", "no_documents"),
     errors.UnknownMethod: (422, "invalid_request_error", "unknown_method"),
     errors.InvalidRequest: (422, "invalid_request_error", "invalid_request"),
@@ -135,6 +140,8 @@ def _headers(error: errors.RerankerError) -> dict[str, str]:
         # A new connection may lead to another server; this one's is about to end.
         close = _CLOSE if isinstance(error, ShuttingDown) else {}
         return {"Retry-After": str(_RETRY_MODEL_SECONDS), **close}
+    if isinstance(error, Compressed):
+        return {"Accept-Encoding": "identity", **_CLOSE}
     if isinstance(error, TooLarge | SlowBody):
         return dict(_CLOSE)
     if isinstance(error, Unauthorized):

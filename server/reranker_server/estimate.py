@@ -17,7 +17,7 @@ _WINDOW = 8192  # tokens of the longest text that any model here reads whole
 def tokens_of(work: Work) -> int:
     """Return about how many tokens the work will read."""
     if isinstance(work, RerankRequest):
-        most = work.max_tokens_per_doc
+        most = min(work.max_tokens_per_doc, _WINDOW)
         read = sum(min(_tokens(len(document.text)), most) for document in work.documents)
         return _tokens(len(work.query)) + read
     texts = work.inputs if isinstance(work, EmbedRequest) else work.texts

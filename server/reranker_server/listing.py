@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from reranker import registry
 from reranker.errors import UnknownModel
+from reranker_server.dialects.choice import unknown
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
@@ -173,10 +174,13 @@ class Listing:
     def _find(self, name: str) -> list[ModelCard]:
         if self._catalog is not None:
             catalog = self._catalog
-            return [catalog.find(role, name) for role in catalog.roles(name)]
+            try:
+                return [catalog.find(role, name) for role in catalog.roles(name)]
+            except UnknownModel as error:  # it tells the ids of one role alone
+                raise unknown(name, catalog.cards()) from error
         found = [card for known, card in self._cards() if known == name]
         if not found:
-            raise UnknownModel(f"unknown model {name!r}", param="model")
+            raise unknown(name, self._cards())
         return found
 
     def _running(self, cards: list[ModelCard]) -> Running:

@@ -17,8 +17,8 @@ from reranker_server.schemas import ErrorAnswer
 _REF = "#/components/schemas/"
 _CALLER = (
     "400 a bad body (422 in TEI's dialect), 401 no valid key, 402 the budget is used up, 403 not "
-    "allowed with this key, 404 no such model, 408 the body came too slowly, 413 too large, 429 "
-    "no room now: Retry-After says when, 424 in TEI's dialect for a failed model."
+    "allowed with this key, 404 no such model, 408 the body came too slowly, 413 too large, 415 "
+    "compressed, 429 no room now: Retry-After says when, 424 in TEI's dialect for a failed model."
 )
 _SERVER = "500 the model failed, 503 it is loading or cannot be had, 504 the deadline passed."
 _COUNT = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}

@@ -14,7 +14,12 @@ from reranker.types import (
 
 # A plain check for the type: pydantic's own `str` refuses lone surrogates, which JSON can hold.
 Text = InstanceOf[str]
+# Strict: true for a number, or "no" for a switch, is a mistake that its sender should hear of.
 Count = Annotated[int, Field(strict=True, ge=1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Switch = Annotated[bool, Field(strict=True)]
+
+DEFAULT_METHOD = "fast"
 
 _DOCUMENTS: list[JsonValue] = [
     "Machine learning is a subset of artificial intelligence that learns from data.",
@@ -54,7 +59,9 @@ class RerankBody(BaseModel):
     documents: list[Text | dict[str, Any]] = Field(
         description="texts, or objects ranked on their `text` or on `rank_fields`", min_length=1
     )
-    method: Text = Field("fast", description="fast, standard, optimal, best or any registered name")
+    method: Text | None = Field(
+        DEFAULT_METHOD, description="fast, standard, optimal, best or any registered name"
+    )
     model_cross: Text | None = Field(
         None,
         description="cross-encoder; needed by `standard` and `optimal`, used by `best` if given",
@@ -67,14 +74,16 @@ class RerankBody(BaseModel):
         DEFAULT_MAX_TOKENS_PER_DOC, description="a longer document is cut and marked"
     )
     batch_size: Count | None = Field(None, description="most documents in one run of a model")
-    return_documents: bool | None = Field(True, description="echo each document as it was sent")
+    return_documents: Switch | None = Field(True, description="echo each document as it was sent")
     rank_fields: list[Text] | None = Field(
         None, description="fields of an object that make its text, in order"
     )
-    score_threshold: float | None = Field(
-        None, allow_inf_nan=False, description="results below it are left out; inclusive"
+    score_threshold: Number | None = Field(
+        None, description="results below it are left out; inclusive"
     )
-    explain: bool | None = Field(False, description="add scores per stage and best-matching spans")
+    explain: Switch | None = Field(
+        False, description="add scores per stage and best-matching spans"
+    )
     timeout_ms: Count | None = Field(None, description="past it 504, and the work is dropped")
 
     @property

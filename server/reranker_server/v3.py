@@ -17,7 +17,7 @@ from reranker.types import (
 )
 from reranker_server.dialect import Ask, Asked, Dialect
 from reranker_server.errors import TooLarge
-from reranker_server.schemas import RerankBody
+from reranker_server.schemas import DEFAULT_METHOD, RerankBody
 
 PATH = "/api/v3/inference/reranker"
 
@@ -40,7 +40,7 @@ def parse(ask: Ask) -> Asked:
         query=body.query,
         documents=_documents(body),
         model=body.model,
-        method=body.method,
+        method=DEFAULT_METHOD if body.method is None else body.method,
         model_cross=body.model_cross,
         top_n=body.top_n,
         stage1_top_k=body.stage1_top_k or DEFAULT_STAGE1_TOP_K,

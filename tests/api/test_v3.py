@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from reranker_server.schemas import RerankBody
+
 V3 = "/api/v3/inference/reranker"
 
 
@@ -72,6 +74,7 @@ def test_a_threshold_is_inclusive_and_zero_is_one(ask):
     scores = [result["relevance_score"] for result in ask().json()["results"]]
     assert len(ask(score_threshold=scores[2]).json()["results"]) == 3
     assert len(ask(score_threshold=0).json()["results"]) == 5
+    assert ask(score_threshold=1).json()["results"] == []
 
 
 def test_duplicates_share_a_score_and_keep_their_order(ask):
@@ -96,9 +99,10 @@ def test_a_cut_document_is_marked(ask):
 
 def test_unknown_fields_and_nulls_are_ignored(client):
     body = {"model": "bi", "query": "learning", "documents": ["learning"], "colour": "red"}
-    nulls = dict.fromkeys(["model_cross", "top_n", "stage1_top_k", "score_threshold", "explain"])
-    answer = client.post(V3, json=body | nulls | {"max_tokens_per_doc": None, "rank_fields": None})
-    assert answer.status_code == 200
+    optional = RerankBody.model_fields.keys() - body.keys()
+    answer = client.post(V3, json=body | dict.fromkeys(optional))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["meta"]["method"] == "fast"
 
 
 @pytest.mark.parametrize(

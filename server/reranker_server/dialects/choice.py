@@ -17,7 +17,7 @@ from reranker.errors import UnknownModel
 from reranker_server.dialects import fields
 
 if TYPE_CHECKING:
-    from reranker.models.catalog import Catalog
+    from reranker.models.catalog import Catalog, ModelCard
     from reranker.models.roles import Role
     from reranker_server.dialect import Ask
 
@@ -106,11 +106,12 @@ def known_roles(ask: Ask, name: str | None, param: str = "model") -> tuple[Role,
     except UnknownModel as error:
         if ask.settings.unknown_models == "default":
             return ()
-        raise UnknownModel(
-            f"unknown model {name!r}; known: {_list(known for known, _ in catalog.cards())}",
-            param=param,
-        ) from error
+        raise unknown(name, catalog.cards(), param) from error
 
 
-def _list(ids: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(ids))
+def unknown(
+    name: str, cards: Iterable[tuple[str, ModelCard]], param: str = "model"
+) -> UnknownModel:
+    """Return the error for an id that no card has, with all that there are, whatever their role."""
+    known = ", ".join(dict.fromkeys(each for each, _ in cards))
+    return UnknownModel(f"unknown model {name!r}; known: {known}", param=param)

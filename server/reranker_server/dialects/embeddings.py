@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from reranker.embedding import EmbedRequest, TokenizeRequest
 from reranker.errors import InvalidRequest
 from reranker_server.dialect import Ask, Asked, Dialect
-from reranker_server.dialects import fields, tei
+from reranker_server.dialects import cuts, fields, tei
 from reranker_server.dialects.choice import choose_role
 from reranker_server.dialects.ranking import lenient
 from reranker_server.errors import NoDocuments, TooLarge
@@ -29,13 +29,14 @@ _QUERY_KINDS = ("query", "search_query")
 
 
 class Body(TypedDict, total=False):
-    """A request in OpenAI's shape; `input_type` "query" is an extension, as Voyage has it."""
+    """A request in OpenAI's shape; `input_type` and `truncation` are extensions, as Voyage has."""
 
     model: str
     input: Required[str | list[str] | list[int] | list[list[int]]]
     encoding_format: Literal["float", "base64"] | None
     dimensions: int | None
     input_type: str | None
+    truncation: bool | None
     user: str
 
 
@@ -145,6 +146,7 @@ def _openai(ask: Ask) -> Asked:
         raise InvalidRequest("encoding_format must be float or base64", param="encoding_format")
 
     def render(made: Sequence[Embeddings]) -> Answer:
+        cuts.check(ask.payload, "input", made[0])
         vectors = np.asarray(made[0].vectors, dtype="<f4")
         tokens = made[0].usage.total_tokens
         return {
@@ -168,7 +170,12 @@ def _write(vector: Any, form: str) -> list[float] | str:
 
 def _tei(ask: Ask) -> Asked:
     request, _ = _request(ask, "inputs", fields.text(ask.payload, "prompt_name"))
-    return Asked((request,), lambda made: made[0].vectors.tolist())
+
+    def render(made: Sequence[Embeddings]) -> Any:
+        cuts.check(ask.payload, "inputs", made[0])
+        return made[0].vectors.tolist()
+
+    return Asked((request,), render)
 
 
 def _tokenize(ask: Ask) -> Asked:

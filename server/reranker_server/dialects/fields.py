@@ -93,15 +93,15 @@ def content(value: Any, depth: int = 0) -> str | None:
     return None
 
 
-def query(value: Any) -> str:
-    """Read a query.
+def query(value: Any, place: str = "query") -> str:
+    """Read a query; `place` is what errors call it.
 
     Raises:
         InvalidRequest: there is none, or it has no text.
     """
     found = content(value)
     if found is None:
-        raise InvalidRequest("query must be a string or an object with a text", param="query")
+        raise InvalidRequest(f"{place} must be a string or an object with a text", param=place)
     return clean(found)
 
 
@@ -112,13 +112,16 @@ def documents_key(payload: Payload) -> str | None:
     return next(listed, next(alone, None))
 
 
-def documents(payload: Payload, fields: Sequence[str], most: int) -> tuple[Document, ...]:
+def documents(
+    payload: Payload, fields: Sequence[str], most: int, inside: str = ""
+) -> tuple[Document, ...]:
     """Read the documents from whichever field holds them.
 
     Args:
         payload: the object that has the field.
         fields: of an object, to rank on.
         most: how many are allowed.
+        inside: of errors, before the field's name: where the object itself stands.
 
     Raises:
         NoDocuments: the list is empty.
@@ -126,14 +129,15 @@ def documents(payload: Payload, fields: Sequence[str], most: int) -> tuple[Docum
         InvalidRequest: there is none, or an item is no document.
     """
     key = documents_key(payload)
+    name = f"{inside}{key or 'documents'}"
     if key is None:
-        raise InvalidRequest("documents must be a list of strings or objects", param="documents")
+        raise InvalidRequest(f"{name} must be a list of strings or objects", param=name)
     values = payload[key] if isinstance(payload[key], list) else [payload[key]]
     if not values:
-        raise NoDocuments(f"{key} must hold at least one document", param=key)
+        raise NoDocuments(f"{name} must hold at least one document", param=name)
     if len(values) > most:
         raise TooLarge(f"{len(values)} documents, at most {most} are allowed", param="documents")
-    return tuple(_document(value, fields, f"{key}[{i}]") for i, value in enumerate(values))
+    return tuple(_document(value, fields, f"{name}[{i}]") for i, value in enumerate(values))
 
 
 def _document(value: Any, fields: Sequence[str], place: str) -> Document:

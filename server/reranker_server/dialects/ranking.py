@@ -6,7 +6,8 @@ name its own way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from reranker.types import (
     RerankRequest,
 )
 from reranker_server.dialect import Ask, Asked, Dialect
-from reranker_server.dialects import fields
+from reranker_server.dialects import cuts, fields
 from reranker_server.dialects.choice import choose
 from reranker_server.errors import Problem
 
@@ -86,17 +87,18 @@ def read(ask: Ask, *, prefer_top_k: bool = False) -> Reading:
         TooLarge: there are too many documents.
     """
     payload = ask.payload
-    inner = fields.nested(payload, "input") or payload
+    inside = isinstance(payload.get("input"), Mapping)  # where DashScope has them
+    inner, place = (payload["input"], "input.") if inside else (payload, "")
     more = fields.nested(payload, "parameters")
     order = ("top_k", "top_n") if prefer_top_k else ("top_n", "top_k")
     ranked_on = fields.names(payload, "rank_fields") or DEFAULT_RANK_FIELDS
-    documents = fields.documents(inner, ranked_on, ask.settings.max_documents)
+    documents = fields.documents(inner, ranked_on, ask.settings.max_documents, place)
     choice = choose(ask)
     stage1 = fields.whole(payload, "stage1_top_k")
     top_n = fields.whole(payload, *order) or fields.whole(more, *order)
     echo = fields.flag(payload, *_ECHO)
     request = RerankRequest(
-        query=fields.query(inner.get("query")),
+        query=fields.query(inner.get("query"), f"{place}query"),
         documents=documents,
         model=choice.model,
         method=choice.method,
@@ -112,11 +114,14 @@ def read(ask: Ask, *, prefer_top_k: bool = False) -> Reading:
 
 
 def _max_tokens(payload: Mapping[str, Any]) -> int:
-    """Return the bound on a document's tokens; other APIs' ways to say so are never refused."""
+    """Return the bound on a document's tokens; other APIs' ways to say so are never refused.
+
+    Where cutting is forbidden, only the model's window is left to bound what none was sent for.
+    """
     value = payload.get("max_tokens_per_doc")
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
-    return DEFAULT_MAX_TOKENS_PER_DOC
+    return DEFAULT_MAX_TOKENS_PER_DOC if cuts.forbidden(payload) is None else sys.maxsize
 
 
 def as_text(document: Document) -> str:
@@ -164,6 +169,12 @@ def ranks(
 
     def parse(ask: Ask) -> Asked:
         reading = read(ask, prefer_top_k=prefer_top_k)
-        return Asked((reading.request,), lambda rankings: render(reading, rankings[0]))
+        name = fields.documents_key(ask.payload) or "documents"
+
+        def answer(rankings: Sequence[Ranking]) -> Any:
+            cuts.check(ask.payload, name, rankings[0])
+            return render(reading, rankings[0])
+
+        return Asked((reading.request,), answer)
 
     return Dialect(name, parse, refuse, claims, body, answer, error)

@@ -124,6 +124,22 @@ def test_tei_embed(server, embed):
     assert server.post("/embed", json={"inputs": []}).json()["error_type"] == "Empty"
 
 
+def test_a_text_that_would_be_cut_is_refused_if_the_caller_says_so(server, embed):
+    texts = ["machine learning", "machine learning " * 50]  # of 64 tokens that the model reads
+    answer = server.post("/embed", json={"inputs": texts, "truncate": False})
+    assert answer.status_code == 422
+    assert answer.json()["error_type"] == "Validation"
+    assert answer.json()["error"].startswith("inputs[1] is too long")
+    assert server.post("/embed", json={"inputs": TEXTS, "truncate": False}).status_code == 200
+    for refusal in ({"truncation": False}, {"truncate": "NONE"}):  # Voyage's and NIM's
+        answer = embed(input=texts, **refusal)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == "input[1]"
+        assert embed(**refusal).status_code == 200
+    for more in ({}, {"truncation": True}, {"truncate": "END"}, {"truncation": None}):
+        assert embed(input=texts, **more).status_code == 200
+
+
 def test_tokenize_in_teis_shape_and_vllms(server):
     made = server.post("/tokenize", json={"inputs": ["a cat", "paris"]}).json()
     assert len(made) == 2
@@ -159,9 +175,16 @@ def test_models_tell_where_they_run(server):
     assert other["id"] == "BAAI/bge-m3"
     assert other["state"] == "not loaded"
     assert server.get("/models/tiny:best").status_code == 200
+
+
+def test_an_unknown_model_is_404_and_the_known_ones_of_both_roles_are_told(server):
     answer = server.get("/v1/models/nope")
     assert answer.status_code == 404
-    assert answer.json()["error"]["message"]
+    error = answer.json()["error"]
+    asked = server.post("/v2/rerank", json={"model": "nope", "query": "a", "documents": ["a"]})
+    assert error == asked.json()["error"]
+    assert error["param"] == "model"
+    assert all(name in error["message"] for name in ("tiny", "tiny-cross", "all-MiniLM-L6-v2"))
 
 
 def test_info_as_tei_and_dify_read_it(server):

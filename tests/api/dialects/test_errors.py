@@ -94,6 +94,29 @@ def test_empty_documents(client):
     assert answer.json()["error_type"] == "Empty"
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "input.documents must be a list of strings or objects"),
+        ({"query": QUERY}, "input.documents must be a list of strings or objects"),
+        ({"documents": []}, "input.documents must hold at least one document"),
+        ({"documents": DOCUMENTS}, "input.query must be a string or an object with a text"),
+        (
+            {"query": QUERY, "documents": ["a", 7]},
+            "input.documents[1] must be a string or an object with a text",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/api/v1/services/rerank/text-rerank/text-rerank", "/v1/rerank", "/dashscope/rerank"]
+)
+def test_what_is_missing_in_dashscopes_input_is_named(client, path, given, message):
+    answer = client.post(path, json={"model": "cross", "input": given})
+    assert answer.status_code == 400
+    is_dashscope(answer.json())
+    assert answer.json()["message"] == message
+
+
 def test_too_many_documents(start):
     client = start(max_documents=2)
     answer = client.post("/v1/rerank", json={"query": QUERY, "documents": DOCUMENTS})
@@ -113,6 +136,40 @@ def test_a_body_that_is_too_large(start):
         answer = client.post(path, json={"query": QUERY, "documents": ["x" * 2000]})
         assert answer.status_code == 413
         shape(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/v1/rerank", is_plain),
+        ("/api/v3/inference/reranker", is_plain),
+        ("/tei/rerank", is_tei),
+        ("/embed", is_tei),
+        ("/ai/run/cross", is_cloudflare),
+        ("/pinecone/rerank", is_pinecone),
+        ("/weaviate/rerank", is_weaviate),
+        ("/dashscope/rerank", is_dashscope),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["gzip", "X-GZIP", "deflate", "br", "zstd", "identity, gzip"])
+def test_a_compressed_body_is_415(client, path, shape, encoding):
+    answer = client.post(path, content=b"{}", headers={"Content-Encoding": encoding})
+    assert answer.status_code == 415
+    assert answer.headers["accept-encoding"] == "identity"
+    assert "Content-Encoding" in answer.text
+    shape(answer.json())
+
+
+def test_the_encodings_of_a_compressed_body_may_stand_in_headers_of_their_own(client):
+    headers = [("Content-Encoding", "identity"), ("Content-Encoding", "gzip")]
+    assert client.post("/v1/rerank", content=b"{}", headers=headers).status_code == 415
+
+
+@pytest.mark.parametrize("encoding", ["", " ", "identity", "Identity", "identity, identity"])
+def test_a_body_that_says_it_is_not_compressed_is_read(client, encoding):
+    body = {"query": QUERY, "documents": DOCUMENTS}
+    answer = client.post("/v1/rerank", json=body, headers={"Content-Encoding": encoding})
+    assert answer.status_code == 200, answer.text
 
 
 def test_keys_as_clients_send_them(start):

@@ -77,6 +77,14 @@ def test_a_body_that_trickles_in_is_408(shared):
     assert time.monotonic() - start < 5
 
 
+def test_a_compressed_body_is_refused_before_it_arrives(shared):
+    with shared.connect() as connection:
+        connection.sendall(head(1000, b"content-encoding: gzip\r\n"))
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 415 ")
+    assert b"connection: close" in answer.lower()
+
+
 def test_an_answer_that_nobody_reads_is_let_go(shared):
     documents = ["a" + " " * 2**20] * 8  # echoed, so the answer is as large
     payload = json.dumps(body(*documents)).encode()
