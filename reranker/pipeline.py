@@ -27,6 +27,7 @@ class StageScores:
         values: (n,) the scores to rank on, float32 or wider, before any squashing.
         features: named (n,) parts that `values` was fused from.
         truncated: (n,) bool, or None where the stage read no text.
+        query_truncated: whether the query was cut.
         spans: one function per call, giving the best-matching spans of candidate i.
         usage: what the stage cost.
         warnings: sentences for the caller.
@@ -35,6 +36,7 @@ class StageScores:
     values: NDArray[np.floating]
     features: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     truncated: NDArray[np.bool_] | None = None
+    query_truncated: bool = False
     spans: Callable[[int], tuple[Span, ...]] | None = None
     usage: Usage = field(default_factory=Usage)
     warnings: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ class Pipeline:
             seconds={**trace.seconds, "total": time.perf_counter() - start},
             usage=trace.usage,
             truncated=tuple(sorted(trace.truncated)),
+            query_truncated=trace.query_truncated,
             warnings=tuple(trace.warnings),
         )
 
@@ -131,6 +134,7 @@ class _Trace:
         self.usage = Usage()
         self.warnings: list[str] = []
         self.truncated: set[int] = set()
+        self.query_truncated = False
         self.said: list[tuple[Stage, dict[int, int], StageScores]] = []
 
     def run(
@@ -148,6 +152,7 @@ class _Trace:
         self.warnings += [text for text in said.warnings if text not in self.warnings]
         if said.truncated is not None:
             self.truncated.update(int(i) for i in indices[said.truncated])
+        self.query_truncated |= said.query_truncated
         self.said.append((stage, {int(i): at for at, i in enumerate(indices)}, said))
         return indices[order], said.values[order]
 

@@ -224,7 +224,8 @@ class Ranking(Sequence[ScoredDocument]):
     """Scored documents, best first, ties by index, and how they came about.
 
     `models` maps each role to the weights that served it, `seconds` each stage, and "total",
-    to its time, `truncated` lists the indices of documents that were cut.
+    to its time, `truncated` lists the indices of documents that were cut, and `query_truncated`
+    says whether the query was.
     """
 
     results: tuple[ScoredDocument, ...]
@@ -236,6 +237,7 @@ class Ranking(Sequence[ScoredDocument]):
     seconds: Mapping[str, float] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     truncated: tuple[int, ...] = ()
+    query_truncated: bool = False
     warnings: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[ScoredDocument]:

@@ -87,6 +87,7 @@ class BiEncoderStage:
         return StageScores(
             values=cosines[position],
             truncated=documents.truncated[position],
+            query_truncated=bool(query.truncated[0]),
             usage=Usage(
                 query_tokens=int(query.counts.sum()),
                 document_tokens=int(documents.counts.sum()),

@@ -39,6 +39,7 @@ class CrossEncoderStage:
         return StageScores(
             values=logits,
             truncated=scored.truncated[position],
+            query_truncated=scored.query_truncated,
             usage=Usage(
                 query_tokens=scored.query_tokens,
                 document_tokens=int(scored.counts.sum()),

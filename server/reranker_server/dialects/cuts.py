@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from reranker_server.dialects.fields import Payload
 
 _FIELDS = ("truncate", "truncation")
-_QUERY = "the query is longer than"  # so begins a ranking's warning that it was cut
 
 
 def forbidden(payload: Payload) -> str | None:
@@ -42,7 +41,7 @@ def check(payload: Payload, name: str, outcome: Ranking | Embeddings) -> None:
     if field is None:
         return
     place = f"{name}[{outcome.truncated[0]}]" if outcome.truncated else None
-    if isinstance(outcome, Ranking) and any(each.startswith(_QUERY) for each in outcome.warnings):
+    if isinstance(outcome, Ranking) and outcome.query_truncated:
         place = "query"
     if place is not None:
         raise InvalidRequest(

@@ -169,12 +169,12 @@ def ranks(
 
     def parse(ask: Ask) -> Asked:
         reading = read(ask, prefer_top_k=prefer_top_k)
-        name = fields.documents_key(ask.payload) or "documents"
+        sent_in = fields.documents_key(ask.payload) or "documents"
 
-        def answer(rankings: Sequence[Ranking]) -> Any:
-            cuts.check(ask.payload, name, rankings[0])
+        def checked(rankings: Sequence[Ranking]) -> Any:
+            cuts.check(ask.payload, sent_in, rankings[0])
             return render(reading, rankings[0])
 
-        return Asked((reading.request,), answer)
+        return Asked((reading.request,), checked)
 
     return Dialect(name, parse, refuse, claims, body, answer, error)
