@@ -258,7 +258,7 @@ def test_a_given_kernel_is_used_and_not_measured(checkpoint: Checkpoint) -> None
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_score_does_not_depend_on_what_was_chosen(checkpoint: Checkpoint, dtype: str) -> None:
     hardware = Hardware("cpu", dtype, 2, 512)
-    tolerance = warmup.TOLERANCE[dtype]
+    tolerance = 2 * warmup.TOLERANCE[dtype]  # both may be off, to either side
     texts = [*PLAIN, *ODD, LONG]
     for name in ("bert-cross", "xlmr-cross"):
         model = cross_encoder(checkpoint(name), hardware)
