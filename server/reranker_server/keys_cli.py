@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from reranker import registry
 from reranker.errors import InvalidRequest, SettingsError
 from reranker_server.keys import NAME_PATTERN, KeyEntry, parse_budget, parse_rate, read_entries
 
@@ -64,7 +65,10 @@ def new(
     _check(rate, budget)
     given = {field: value for field, value in limits.items() if value}
     _change(path, name, {"sha256": hashlib.sha256(key.encode()).hexdigest(), **given})
-    Console(stderr=True).print(f"key {name!r} written to {path}; it is shown this once:")
+    console = Console(stderr=True, soft_wrap=True)
+    for unknown in sorted(set(method or ()) - set(registry.names())):
+        console.print(f"warning: no method {unknown!r} is installed here")
+    console.print(f"key {name!r} written to {path}; it is shown this once:")
     typer.echo(key)
 
 

@@ -53,6 +53,14 @@ def test_the_file_holds_limits_and_no_key_and_is_private(file):
     assert (entry.models, entry.methods) == ({"a", "b"}, {"fast"})
 
 
+def test_a_method_that_is_not_installed_is_pointed_out(file):
+    arguments = ["new", "team", "--method", "bets", "--method", "fast", "--file", str(file)]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.stderr.splitlines()[0] == "warning: no method 'bets' is installed here"
+    assert "'fast'" not in result.stderr
+    assert read_entries(file)["team"].methods == {"bets", "fast"}
+
+
 def test_comments_in_the_file_stay(tmp_path):
     file = tmp_path / "keys.toml"
     run("new", "first", "--file", file)
