@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +17,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from reranker import settings
+from reranker import documents_file, settings
 from reranker.config_file import Config
-from reranker.errors import InvalidRequest, RerankerError
+from reranker.errors import RerankerError
 from reranker.settings import Settings
-from reranker.types import DEFAULT_RANK_FIELDS, Document
+from reranker.types import DEFAULT_METHOD, DEFAULT_RANK_FIELDS
 
 app = typer.Typer(
     name="reranker",
@@ -91,7 +91,7 @@ def rank(
     ] = None,
     method: Annotated[
         str, typer.Option(help="fast, standard, optimal, best or a registered name.")
-    ] = "fast",
+    ] = DEFAULT_METHOD,
     model: Annotated[str | None, typer.Option(help="Bi-encoder id.")] = None,
     model_cross: Annotated[
         str | None, typer.Option(help="Cross-encoder id; 'none' leaves it out of `best`.")
@@ -99,8 +99,11 @@ def rank(
     top_n: Annotated[int | None, typer.Option(help="How many results.")] = None,
     stage1_top_k: Annotated[int, typer.Option(help="How many leave stage 1.")] = 100,
     rank_fields: Annotated[
-        list[str], typer.Option(help="Field of a JSON document to rank on; may be given again.")
-    ] = [*DEFAULT_RANK_FIELDS],  # noqa: B006  # typer copies it
+        list[str] | None,
+        typer.Option(
+            help="Field of JSON documents to rank on; may be repeated.", show_default="text"
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the scores of each stage.")
     ] = False,
@@ -116,7 +119,7 @@ def rank(
     with Reranker(chosen) as reranker:
         ranking = reranker.rank(
             query,
-            _read_documents(documents, rank_fields),
+            documents_file.read(documents, rank_fields or DEFAULT_RANK_FIELDS),
             method=method,
             model=model,
             model_cross=None if cross == NO_MODEL else cross,
@@ -197,39 +200,6 @@ def _settings(config: Path | None) -> tuple[Settings, Config]:
     read = settings.read_config(config)
     settings.check_known({"engine": Settings, "server": ServerSettings}, read)
     return settings.resolve(Settings, "engine", read, {}).value, read
-
-
-def _read_documents(path: Path | None, rank_fields: Sequence[str]) -> list[Document]:
-    if path is None and sys.stdin.isatty():
-        raise InvalidRequest("name a file of documents, or pipe them in, one a line")
-    try:
-        text = sys.stdin.read() if path is None else path.read_text("utf-8")
-    except OSError as error:
-        raise InvalidRequest(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{path or 'standard input'} is not UTF-8 text") from error
-    lines = {n: line for n, line in enumerate(text.splitlines(), start=1) if line.strip()}
-    if not lines:
-        raise InvalidRequest(f"{path or 'standard input'} holds no documents")
-    documents = []
-    for number, line in lines.items():
-        try:
-            documents.append(Document.of(_read_line(line), rank_fields))
-        except InvalidRequest as error:
-            raise InvalidRequest(f"line {number}: {error.message}") from error
-    return documents
-
-
-def _read_line(line: str) -> str | dict[str, Any]:
-    """Read a line of text, or a JSON object."""
-    if line.lstrip().startswith("{"):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            return line
-        if isinstance(value, dict):
-            return value
-    return line
 
 
 def _print_json(rows: Iterable[dict[str, Any]]) -> None:

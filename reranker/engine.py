@@ -14,6 +14,7 @@ from reranker.errors import InferenceError, InvalidRequest, RerankerError
 from reranker.settings import Settings
 from reranker.types import (
     DEFAULT_MAX_TOKENS_PER_DOC,
+    DEFAULT_METHOD,
     DEFAULT_RANK_FIELDS,
     DEFAULT_STAGE1_TOP_K,
     Call,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from reranker.models.roles import Models, Role
     from reranker.models.shared import Store
     from reranker.models.tokenize import Piece
-
-DEFAULT_METHOD = "fast"
 
 
 class Reranker:

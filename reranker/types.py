@@ -14,6 +14,7 @@ from typing import Any, overload
 
 from reranker.errors import Cancelled, DeadlineExceeded, InvalidRequest
 
+DEFAULT_METHOD = "fast"
 DEFAULT_RANK_FIELDS = ("text",)
 DEFAULT_STAGE1_TOP_K = 100
 DEFAULT_MAX_TOKENS_PER_DOC = 512
@@ -137,7 +138,7 @@ class RerankRequest:
     query: str
     documents: tuple[Document, ...]
     model: str
-    method: str = "fast"
+    method: str = DEFAULT_METHOD
     model_cross: str | None = None
     top_n: int | None = None
     stage1_top_k: int = DEFAULT_STAGE1_TOP_K

@@ -45,10 +45,12 @@ def new(
         str | None, typer.Option(help="Tokens, such as 5000000, 200000/day or 5000000/month.")
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="A model it may use; may be repeated [default: all].")
+        list[str] | None,
+        typer.Option(help="A model it may use; may be repeated.", show_default="all"),
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option(help="A method it may use; may be repeated [default: all].")
+        list[str] | None,
+        typer.Option(help="A method it may use; may be repeated.", show_default="all"),
     ] = None,
     file: FileOption = None,
     config: ConfigOption = None,

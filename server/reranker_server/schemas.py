@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, JsonValue
 
 from reranker.types import (
     DEFAULT_MAX_TOKENS_PER_DOC,
+    DEFAULT_METHOD,
     DEFAULT_RANK_FIELDS,
     DEFAULT_STAGE1_TOP_K,
 )
@@ -18,8 +19,6 @@ Text = InstanceOf[str]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Switch = Annotated[bool, Field(strict=True)]
-
-DEFAULT_METHOD = "fast"
 
 _DOCUMENTS: list[JsonValue] = [
     "Machine learning is a subset of artificial intelligence that learns from data.",

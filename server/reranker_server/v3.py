@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from reranker.errors import InvalidRequest
 from reranker.types import (
     DEFAULT_MAX_TOKENS_PER_DOC,
+    DEFAULT_METHOD,
     DEFAULT_STAGE1_TOP_K,
     Document,
     Ranking,
@@ -17,7 +18,7 @@ from reranker.types import (
 )
 from reranker_server.dialect import Ask, Asked, Dialect
 from reranker_server.errors import TooLarge
-from reranker_server.schemas import DEFAULT_METHOD, RerankBody
+from reranker_server.schemas import RerankBody
 
 PATH = "/api/v3/inference/reranker"
 

@@ -63,6 +63,13 @@ def test_fields_to_rank_on_can_be_named(run):
     assert rows[1]["document"] == {"title": "a way", "body": "to learn"}
 
 
+def test_a_text_may_hold_what_separates_lines_elsewhere(run):
+    text = json.dumps({"text": "one\u2028two"}, ensure_ascii=False) + "\nthree\n"
+    rows = json.loads(run("rank", "two", "--json", text=text).stdout)
+    assert sorted(row["index"] for row in rows) == [0, 1]
+    assert rows[0]["document"] == {"text": "one\u2028two"}
+
+
 def test_what_is_not_utf8_is_told(run, tmp_path):
     (tmp_path / "docs.txt").write_bytes(b"caf\xe9\n")
     with pytest.raises(errors.InvalidRequest, match=r"docs\.txt is not UTF-8 text"):
