@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.memory import needs_proc, printed_by
 from support.models import FLOAT32, bi_encoder, cross_encoder
 from support.texts import LONG, ODD, PLAIN
 
@@ -294,7 +294,6 @@ def test_exports_are_kept_with_the_users_caches(monkeypatch: pytest.MonkeyPatch)
 
 
 NEW_SHAPES = """
-import ctypes
 import pathlib
 import sys
 import torch
@@ -303,11 +302,6 @@ from reranker.models import openvino
 class Attention(torch.nn.Module):
     def forward(self, rows):
         return torch.softmax(rows @ rows.transpose(1, 2), -1) @ rows
-
-def resident():
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    with open("/proc/self/statm") as status:
-        return int(status.read().split()[1]) * 4096 / 2**20
 
 path = pathlib.Path(sys.argv[1], "model.xml")
 library = openvino._openvino()
@@ -321,11 +315,7 @@ print(seen[21] - seen[420])
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@needs_proc
 def test_ever_new_shapes_take_no_more_memory(tmp_path: Path) -> None:
     """Unless told otherwise OpenVINO keeps what it made for 5,000 shapes, 40 MiB here."""
-    done = subprocess.run(
-        [sys.executable, "-c", NEW_SHAPES, str(tmp_path)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 10
+    assert printed_by(NEW_SHAPES, str(tmp_path)) < 10

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -17,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.memory import needs_proc, printed_by
 from support.models import FLOAT32, bi_encoder, cross_encoder, needs_onednn
 from support.texts import LONG, ODD, PLAIN
 from torch import nn
@@ -275,18 +273,12 @@ def test_a_model_is_packed_when_it_is_loaded(
 
 
 NEW_SHAPES = """
-import ctypes
 import torch
 from reranker.models.hardware import choose
 from reranker.models.packing import PackedLinear
 
 choose("cpu", threads=1)
 torch.set_num_threads(1)
-
-def resident():
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    with open("/proc/self/statm") as status:
-        return int(status.read().split()[1]) * 4096 / 2**20
 
 linear, seen = PackedLinear(torch.nn.Linear(384, 384).requires_grad_(False)), {}
 with torch.inference_mode():
@@ -297,13 +289,7 @@ print(seen[699] - seen[300])
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@needs_proc
 def test_ever_new_numbers_of_rows_take_no_more_memory() -> None:
     """Unless told otherwise oneDNN keeps a quarter of a megabyte for each, 100 MiB here."""
-    # What is kept is set once a process, and this one may have run a product before.
-    environment = {name: value for name, value in os.environ.items() if "CAPACITY" not in name}
-    done = subprocess.run(
-        [sys.executable, "-c", NEW_SHAPES], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 20
+    assert printed_by(NEW_SHAPES) < 20
