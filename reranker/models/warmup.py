@@ -11,24 +11,23 @@ Three things are chosen, in this order, each on batches of real text:
 What one token takes also tells which batches are so small that one thread is enough.
 
 A way is a candidate only if it agrees with the first one within `TOLERANCE`, so a score does
-not depend on the choice by more than that. A candidate must win by `MARGIN`: what is as good as
-the default is left as it is, and a noisy machine does not turn the choice to and fro. int8, whose
-scores differ in the second digit, must win by `INT8_MARGIN`.
+not depend on the choice by more than that. A candidate must win clearly; see `clock`.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from reranker.models.clock import Clock, timed
 from reranker.models.lanes import usual_lanes
+from reranker.models.ways import is_int8
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,13 +44,10 @@ worth the wait."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2, "int8": 2e-1}
 """By number format, the most that two ways may differ: in cosines, and in logits as a share of
 1 + |logit|, since a number of few bits has so many digits and no more."""
-MARGIN = 0.1
-INT8_MARGIN = 0.25
 _ALONE = 1.2  # times faster than several lanes, if one is to be taken
 _LENGTH = 128  # tokens of each text in a trial
 _TRIAL_TOKENS = 512  # of a batch while ways are compared; fewer where that takes too long
 _SMALL = 0.02  # seconds of one thread's work: less is not worth waking another for each operation
-_ROUNDS = 5  # how often each candidate is timed at most; the best time counts
 
 Probe = Callable[[], "NDArray[np.float32]"]
 
@@ -99,7 +95,7 @@ def tune(
         if model.runner.stats.halvings:  # more than this has been seen not to fit
             budgets = [budget for budget in budgets if budget <= present]
         # One text alone says what a token costs, so that no trial overruns by much.
-        clock = _Clock(model.name, prior=_timed(model.probe(1, _LENGTH)) / _LENGTH)
+        clock = Clock(model.name, prior=timed(model.probe(1, _LENGTH)) / _LENGTH)
         ways = _agreeing(model, dtype)
         first = next(iter(ways))
         if len(ways) > 1:
@@ -124,11 +120,6 @@ def tune(
 def tolerance_of(way: str, dtype: str) -> float:
     """Return how far a way may be off, given the number format of what is not int8."""
     return TOLERANCE["int8" if is_int8(way) else dtype]
-
-
-def is_int8(way: str) -> bool:
-    """Whether a way computes in int8, by its name."""
-    return way.endswith("int8")
 
 
 def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
@@ -158,7 +149,7 @@ def _as_in_use(model: Tunable, most: float) -> tuple[int, Callable[[], None]]:
     return batches * texts * _LENGTH, run
 
 
-def _lanes(model: Tunable, clock: _Clock, seconds: float) -> int:
+def _lanes(model: Tunable, clock: Clock, seconds: float) -> int:
     """Return how many batches at a time are fastest; exported networks run one."""
     threads = model.runner.threads
     usual = usual_lanes(threads, model.ways)
@@ -177,65 +168,6 @@ def _lanes(model: Tunable, clock: _Clock, seconds: float) -> int:
     # One lane has all threads to itself in this trial; in use other models' threads are awake.
     alone = rates.get(next(iter(counts)), 0.0) > _ALONE * rates.get(best, math.inf)
     return 1 if alone else counts[best]
-
-
-class _Clock:
-    """Times candidates until the time is up; the best time of each counts."""
-
-    def __init__(self, name: str, prior: float) -> None:
-        self._name = name
-        self.seconds_a_token = prior  # at best, with all threads
-        self._best: dict[str, float] = {}
-        self._failed: set[str] = set()
-
-    @property
-    def rates(self) -> dict[str, float]:
-        return {name: 1 / max(spent, 1e-12) for name, spent in self._best.items()}
-
-    def compare(
-        self,
-        trials: Mapping[str, tuple[int, Callable[[], object], Callable[[], None]]],
-        seconds: float,
-        always: Container[str] = (),
-    ) -> None:
-        """Time trials, of so many tokens each, in turns.
-
-        Args:
-            trials: tokens, what runs them, and what makes the candidate the one in use, by name.
-            seconds: one that would end later is left out.
-            always: those that are timed once however long it takes.
-        """
-        until = time.perf_counter() + seconds
-        for number in range(_ROUNDS):
-            for name, (tokens, probe, use) in trials.items():
-                expected = tokens * self._best.get(name, self.seconds_a_token)
-                late = time.perf_counter() + expected > until
-                if name in self._failed or (late and (number or name not in always)):
-                    continue
-                try:
-                    use()
-                    spent = _timed(probe) / tokens
-                except Exception as error:  # whatever a model may raise, out of memory for one
-                    log.warning("model %s: %s is left out: %s", self._name, name, error)
-                    self._failed.add(name)
-                    self._best.pop(name, None)
-                    continue
-                self._best[name] = min(spent, self._best.get(name, spent))
-                self.seconds_a_token = min(self.seconds_a_token, spent)
-
-    def fastest(self, names: Sequence[str], present: str) -> str:
-        """Return the candidate nearest to the present one among those about as fast as any."""
-        timed = [name for name in names if name in self._best]
-        if not timed:
-            return present
-        int8 = (1 + INT8_MARGIN) / (1 + MARGIN)
-        spent = {name: self._best[name] * (int8 if is_int8(name) else 1) for name in timed}
-        bound = min(spent.values()) * (1 + MARGIN)
-        good = [name for name in timed if spent[name] <= bound]
-        if present not in {*self._best, *self._failed} and timed[-1] in good:
-            return present  # the time was up while more was still better
-        place = names.index(present) if present in names else 0
-        return min(good, key=lambda name: abs(names.index(name) - place))
 
 
 def _agreeing(model: Tunable, dtype: str) -> dict[str, Callable[[], None]]:
@@ -260,9 +192,3 @@ def _agreeing(model: Tunable, dtype: str) -> dict[str, Callable[[], None]]:
             log.warning("model %s: %s is left out, being off by %.2g", model.name, name, apart)
     kept[first]()
     return kept
-
-
-def _timed(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start

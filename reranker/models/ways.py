@@ -184,3 +184,8 @@ class Ways:
 
 def _told(kernel: str | None, packed: bool) -> str:
     return f"{kernel or 'torch'}{', packed weights' if packed else ''}"
+
+
+def is_int8(way: str) -> bool:
+    """Whether a way computes in int8, by its name."""
+    return way.endswith("int8")

@@ -79,7 +79,7 @@ class Timed:
 @pytest.fixture
 def tuned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     def run(model: Timed, budgets: tuple[int, ...] = BUDGETS, **options: Any) -> Any:
-        monkeypatch.setattr(warmup.time, "perf_counter", lambda: model.now)
+        monkeypatch.setattr(time, "perf_counter", lambda: model.now)
         made = tune(model, "float32", budgets, **options)
         monkeypatch.undo()
         return made
