@@ -49,7 +49,7 @@ speed-peers: $(PEERS:%=%/.done)
 
 # Trains the embedded cross-encoder anew; DATA is a folder of training collections.
 train-cross-encoder: $(VENV)/.dev
-	$(BIN)/python -m reranker_bench.training.cross_encoder --data $(DATA) --output runs/cross-encoder $(ARGS)
+	$(BIN)/python -m lab.training.cross_encoder --data $(DATA) --output runs/cross-encoder $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(CLIENTS) $(OLDER) $(PEERS) runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

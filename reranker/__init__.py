@@ -18,7 +18,7 @@ from reranker.errors import (
     UnknownMethod,
     UnknownModel,
 )
-from reranker.registry import register
+from reranker.pipeline.registry import register
 from reranker.settings import Settings
 from reranker.types import Document, Ranking, RerankRequest, ScoredDocument, Usage
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from reranker import embedding, registry
-from reranker.embedding import Embeddings, EmbedRequest, TokenizeRequest
+from reranker import operations
 from reranker.errors import InferenceError, InvalidRequest, RerankerError
+from reranker.operations import Embeddings, EmbedRequest, TokenizeRequest
+from reranker.pipeline import registry
 from reranker.settings import Settings
 from reranker.types import (
     DEFAULT_MAX_TOKENS_PER_DOC,
@@ -26,9 +27,9 @@ from reranker.types import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from reranker.models.roles import Models, Role
-    from reranker.models.shared import Store
-    from reranker.models.tokenize import Piece
+    from reranker.cache.tier import Store
+    from reranker.families.base import Models, Role
+    from reranker.tokenization.tokenizer import Piece
 
 
 class Reranker:
@@ -158,11 +159,11 @@ class Reranker:
 
     def encode(self, request: EmbedRequest) -> Embeddings:
         """Return vectors as the request says, filling in nothing; see `embed`."""
-        return embedding.embed(request, self.models)
+        return operations.embed(request, self.models)
 
     def tokenize(self, request: TokenizeRequest) -> tuple[tuple[Piece, ...], ...]:
         """Return the tokens of texts as a model reads them."""
-        return embedding.tokenize(request, self.models)
+        return operations.tokenize(request, self.models)
 
     def warm(self, models: Iterable[tuple[Role, str]] | None = None) -> None:
         """Load models and run each once; by default the settings' pair.
@@ -198,9 +199,9 @@ class Reranker:
 
 
 def _provider(settings: Settings, patience: float | None) -> Models:
-    from reranker.models.catalog import Catalog
-    from reranker.models.hardware import choose
-    from reranker.models.provider import Provider
+    from reranker.backends.device import choose
+    from reranker.hub.catalog import Catalog
+    from reranker.hub.pool import Provider
 
     catalog = Catalog(
         {"bi-encoder": settings.bi_encoders, "cross-encoder": settings.cross_encoders},
@@ -229,6 +230,6 @@ def _provider(settings: Settings, patience: float | None) -> Models:
 def _store(settings: Settings) -> Store | None:
     if settings.cache_redis_url is None:
         return None
-    from reranker.models.redis_store import RedisStore
+    from reranker.cache.redis import RedisStore
 
     return RedisStore(settings.cache_redis_url, settings.cache_redis_hours * 3600)

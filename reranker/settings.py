@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reranker.config_file import CONFIG_VARIABLE, Config, read_config
 from reranker.errors import SettingsError
-from reranker.models.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER, Catalog
+from reranker.hub.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER, Catalog
 
 __all__ = ["Config", "Resolved", "Section", "Settings", "check_known", "read_config", "resolve"]
 

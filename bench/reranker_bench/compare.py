@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reranker import registry
 from reranker.errors import RerankerError
+from reranker.pipeline import registry
 from reranker_bench import environment, ranking
 from reranker_bench.records import Record, Store
 

@@ -14,7 +14,7 @@ from reranker_bench.fitting.features import Table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.fusion import WeightedSum
+    from reranker.pipeline.fusion import WeightedSum
 
 PerPair = list["NDArray[np.float64]"]
 """For each table, one value a pair."""

@@ -150,6 +150,6 @@ def _tasks(text: str) -> Iterator[Task]:
 
 
 def _threads(workers: int) -> int:
-    from reranker.models.hardware import usable_cpus
+    from reranker.backends.device import usable_cpus
 
     return max(1, usable_cpus() // workers)

@@ -37,7 +37,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reranker import registry
+from reranker.pipeline import registry
 from reranker_bench import environment, results, significance
 from reranker_bench.advice import advise
 from reranker_bench.latency import by_state

@@ -26,12 +26,12 @@ from reranker_bench.folds import PerPair
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reranker.fusion import WeightedSum
-    from reranker.models.bi_encoder import SentenceBiEncoder
-    from reranker.models.cross_encoder import PairCrossEncoder
+    from reranker.families.bi_encoder import SentenceBiEncoder
+    from reranker.families.cross_encoder import PairCrossEncoder
+    from reranker.pipeline.fusion import WeightedSum
     from reranker_bench.fitting.features import Table
     from reranker_bench.pools import Collection
-    from reranker_methods.bank import Bank
+    from reranker_methods.features.bank import Bank
 
 CURRENT = "the profile in use"
 ALONE = ("cosine", "attention", "subspace", "lexical")

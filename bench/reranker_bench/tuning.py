@@ -14,8 +14,8 @@ from reranker_bench import session, threshold, tune
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
-    from reranker.models.bi_encoder import SentenceBiEncoder
-    from reranker.models.cross_encoder import PairCrossEncoder
+    from reranker.families.bi_encoder import SentenceBiEncoder
+    from reranker.families.cross_encoder import PairCrossEncoder
     from reranker_bench.fitting.features import Table
     from reranker_methods.profile import Profile
 
@@ -124,7 +124,7 @@ def write_profile(
         verdict: what was chosen.
         told: what the profile tells of its fitting.
     """
-    from reranker_methods.bank import save_bank
+    from reranker_methods.features.bank import save_bank
 
     path.parent.mkdir(parents=True, exist_ok=True)
     bank = path.with_suffix(".npz")

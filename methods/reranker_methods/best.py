@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reranker.pipeline import Pipeline, Stage, sigmoid_scale
-from reranker.registry import register
-from reranker_methods.evidence import FusionStage
+from reranker.pipeline.bi_encoder_stage import BiEncoderStage
+from reranker.pipeline.cross_encoder_stage import CrossEncoderStage
+from reranker.pipeline.pipeline import Pipeline, Stage, sigmoid_scale
+from reranker.pipeline.registry import register
+from reranker_methods.fusion_stage import FusionStage
 from reranker_methods.profile import profile_for
-from reranker_methods.stage1 import BiEncoderStage
-from reranker_methods.stage2 import CrossEncoderStage
 
 if TYPE_CHECKING:
-    from reranker.models.roles import Models
+    from reranker.families.base import Models
     from reranker.types import RerankRequest
 
 

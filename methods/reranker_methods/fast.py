@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reranker.pipeline import Pipeline, Stage, cosine_scale
-from reranker.registry import register
-from reranker_methods.stage1 import BiEncoderStage
+from reranker.pipeline.bi_encoder_stage import BiEncoderStage
+from reranker.pipeline.pipeline import Pipeline, Stage, cosine_scale
+from reranker.pipeline.registry import register
 
 if TYPE_CHECKING:
-    from reranker.models.roles import Models
+    from reranker.families.base import Models
     from reranker.types import RerankRequest
 
 

@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from reranker.errors import SettingsError
-from reranker.fusion import Calibration, Term, WeightedSum
-from reranker_methods.bank import UNIFORM, Bank, load_bank
+from reranker.pipeline.fusion import Calibration, Term, WeightedSum
+from reranker_methods.features.bank import UNIFORM, Bank, load_bank
 
 FOLDER = Path(__file__).parent / "profiles"
 UNCALIBRATED = (

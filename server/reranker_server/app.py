@@ -15,20 +15,22 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from reranker import registry
 from reranker.errors import RerankerError, SettingsError
-from reranker_server import docs_page, routes, v3
-from reranker_server.dialect import Door
+from reranker.pipeline import registry
+from reranker_server import routes
+from reranker_server.dialects.base import Door
 from reranker_server.errors import http_problem, problem
-from reranker_server.schemas import ErrorAnswer, RerankAnswer, RerankBody
-from reranker_server.serving import Serving, respond
+from reranker_server.handler import Serving, respond
+from reranker_server.http import docs_page
+from reranker_server.observability.middleware import watch
 from reranker_server.settings import ServerSettings
-from reranker_server.watch import watch
+from reranker_server.v3 import endpoint as v3
+from reranker_server.v3.schemas import ErrorAnswer, RerankAnswer, RerankBody
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
-    from reranker.models.catalog import Catalog
-    from reranker.models.roles import Role
+    from reranker.families.base import Role
+    from reranker.hub.catalog import Catalog
 
 log = logging.getLogger(__name__)
 

@@ -10,29 +10,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from reranker.errors import ModelUnavailable, RerankerError
-from reranker_server.bodies import to_json
-from reranker_server.dialect import Dialect, Door
-from reranker_server.dialects import (
-    TABLE,
-    cloudflare,
-    cohere,
-    dashscope,
-    detect,
-    embeddings,
-    nim,
-    pairs,
-    tei,
-)
+from reranker_server.dialects import TABLE, detect, embeddings, pairs, tei
+from reranker_server.dialects.base import Dialect, Door
+from reranker_server.dialects.vendors import cloudflare, cohere, dashscope, nim
 from reranker_server.errors import problem
-from reranker_server.listing import Info, Listing, Model, Models
-from reranker_server.llms import TEXT
-from reranker_server.openapi import Schemas, parameters
-from reranker_server.serving import respond
+from reranker_server.handler import respond
+from reranker_server.http.body import to_json
+from reranker_server.http.openapi import Schemas, parameters
+from reranker_server.observability.llms_txt import TEXT
+from reranker_server.observability.models_endpoint import Info, Listing, Model, Models
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from reranker_server.serving import Serving
+    from reranker_server.handler import Serving
 
 SHARED = Door(cohere.DIALECT, detect)
 _CLOUDFLARE = "accounts/{account}/ai/run/{model:path}"

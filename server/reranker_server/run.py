@@ -12,14 +12,14 @@ import uvicorn
 
 from reranker.engine import Reranker
 from reranker.errors import RerankerError, SettingsError
-from reranker_server import logs
 from reranker_server.app import create_app
-from reranker_server.connections import allow_many_files, hurried
-from reranker_server.trim import few_heaps, trimming
+from reranker_server.http.connections import allow_many_files, hurried
+from reranker_server.http.memory_tuning import few_heaps, trimming
+from reranker_server.observability import logs
 
 if TYPE_CHECKING:
     from reranker.settings import Settings
-    from reranker_server.serving import Serving
+    from reranker_server.handler import Serving
     from reranker_server.settings import ServerSettings
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reranker_server.schemas import RerankBody
+from reranker_server.v3.schemas import RerankBody
 
 V3 = "/api/v3/inference/reranker"
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from reranker import Ranking, Reranker, Settings, registry
+from reranker import Ranking, Reranker, Settings
+from reranker.pipeline import registry
 
 CROSS = "minilm-l6-cross-encoder"
 WITH_AND_WITHOUT = ("best",)  # methods that use a cross-encoder if they are given one

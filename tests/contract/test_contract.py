@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from reranker import DeadlineExceeded, InvalidRequest, Ranking, Reranker, Settings, registry
+from reranker import DeadlineExceeded, InvalidRequest, Ranking, Reranker, Settings
+from reranker.pipeline import registry
 
 from .conftest import CASES, Case
 

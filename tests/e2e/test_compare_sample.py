@@ -19,7 +19,7 @@ from reranker_bench import session
 from reranker_bench.datasets import load
 from reranker_bench.quality import MEASURES
 
-WEIGHTS = files("reranker.models") / "embedded" / "minilm-l6-cross-encoder" / "overlay.safetensors"
+WEIGHTS = files("reranker.hub") / "embedded" / "minilm-l6-cross-encoder" / "overlay.safetensors"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -31,7 +31,7 @@ SLICE = ("--limit", "5", "--pool-size", "8", "--latency-queries", "1")
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "reranker_bench", *arguments]
+    return [sys.executable, "-m", "reranker_cli.main", *arguments]
 
 
 def offline(**variables: str) -> dict[str, str]:

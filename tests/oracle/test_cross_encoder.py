@@ -12,7 +12,7 @@ from sentence_transformers import CrossEncoder
 from support.models import cross_encoder
 from support.texts import LONG, ODD, PLAIN
 
-from reranker.models.cross_encoder import PairCrossEncoder
+from reranker.families.cross_encoder import PairCrossEncoder
 from reranker.types import Call
 
 NAMES = ["bert-cross", "xlmr-cross"]

@@ -12,18 +12,18 @@ import torch
 from support.models import FLOAT32
 from support.texts import LONG, ODD, PLAIN
 
+from lab.training.base import base_tokenizer
+from lab.training.batches import chunked
+from lab.training.export import read_overlay
 from reranker import Reranker
-from reranker.models import openvino
-from reranker.models.backends import offer_exports
-from reranker.models.catalog import DEFAULT_CROSS_ENCODER
-from reranker.models.warmup import TOLERANCE, difference
+from reranker.backends import openvino
+from reranker.backends.autotune import TOLERANCE, difference
+from reranker.backends.base import offer_exports
+from reranker.hub.catalog import DEFAULT_CROSS_ENCODER
 from reranker.settings import Settings
 from reranker.types import Call
-from reranker_bench.training.base import base_tokenizer
-from reranker_bench.training.batches import chunked
-from reranker_bench.training.export import read_overlay
 
-FOLDER = Path(str(files("reranker.models") / "embedded" / DEFAULT_CROSS_ENCODER))
+FOLDER = Path(str(files("reranker.hub") / "embedded" / DEFAULT_CROSS_ENCODER))
 QUERY, TOKENS = "how does a water pump work", 64
 DOCUMENTS = [*PLAIN, *(text for text in ODD if text.strip()), LONG]
 

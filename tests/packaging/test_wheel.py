@@ -71,16 +71,22 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
     return run
 
 
-def test_the_wheel_holds_the_four_packages_and_their_data(wheel):
+def test_the_wheel_holds_the_five_packages_and_their_data(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if not name.startswith("reranker-0")}
-    assert tops == {"reranker", "reranker_methods", "reranker_server", "reranker_bench"}
+    assert tops == {
+        "reranker",
+        "reranker_methods",
+        "reranker_server",
+        "reranker_cli",
+        "reranker_bench",
+    }
     overlays = [
         info for info in zipfile.ZipFile(wheel).infolist() if "overlay.safetensors" in info.filename
     ]
     assert overlays
     assert sum(info.file_size for info in overlays) <= WEIGHTS_LIMIT
-    for part in ("reranker/models/catalog.toml", "reranker/py.typed", "LICENSE"):
+    for part in ("reranker/hub/catalog.toml", "reranker/py.typed", "LICENSE"):
         assert any(name.endswith(part) for name in names), part
 
 
@@ -107,14 +113,15 @@ print(json.dumps(best))
 
 
 def test_the_command_line_lists_the_four_methods_without_the_users_files(python):
-    listed = json.loads(python("-m", "reranker.cli", "methods", "--json"))
+    listed = json.loads(python("-m", "reranker_cli.main", "methods", "--json"))
     assert {"best", "fast", "optimal", "standard"} <= {entry["method"] for entry in listed}
 
 
 def test_a_method_of_another_wheel_is_found_by_name(python, tmp_path):
     python.install(build(EXAMPLE, tmp_path))
     script = """
-from reranker import Reranker, registry
+from reranker import Reranker
+from reranker.pipeline import registry
 assert "keywords" in registry.names()
 ranking = Reranker().rank("red fox", ["a blue fox", "the red fox", "a dog"], method="keywords")
 print([(r.index, r.score) for r in ranking])

@@ -236,7 +236,7 @@ def _metrics(base: str) -> dict[str, float]:
 def _charged(redis: RedisServer | None, name: str) -> int | None:
     if redis is None:
         return None
-    from reranker_server.budgets_redis import RedisBudgets
+    from reranker_server.access.budgets_redis import RedisBudgets
 
     budgets = RedisBudgets(redis.url)
     try:

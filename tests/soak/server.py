@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from reranker import Reranker, Settings
+from reranker_server.http.memory_tuning import few_heaps
 from reranker_server.run import run
 from reranker_server.settings import ServerSettings
-from reranker_server.trim import few_heaps
 
 FAILING_RUNS = 3
 faults: deque[type[BaseException]] = deque()

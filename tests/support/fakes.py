@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from reranker.models.roles import Encoded, Scored, TokenVectors
+from reranker.families.base import Encoded, Scored, TokenVectors
 from reranker.types import Call
 
 WIDTH = 32

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import numpy as np
 
 from reranker import Reranker, Settings
+from reranker.cache.lru import Cache
 from reranker.errors import UnknownModel
-from reranker.models.cache import Cache
-from reranker.models.roles import Encoded, Scored
-from reranker.models.runner import Runner
+from reranker.families.base import Encoded, Scored
+from reranker.scheduling.scheduler import Runner
 from reranker.types import Call
 from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
 

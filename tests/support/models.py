@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from reranker.models.bi_encoder import SentenceBiEncoder
-from reranker.models.catalog import ModelCard
-from reranker.models.cross_encoder import PairCrossEncoder
-from reranker.models.hardware import Hardware
-from reranker.models.loading import load_bi_encoder, load_cross_encoder
-from reranker.models.sources import locate
+from reranker.backends.device import Hardware
+from reranker.families.bi_encoder import SentenceBiEncoder
+from reranker.families.cross_encoder import PairCrossEncoder
+from reranker.families.loading import load_bi_encoder, load_cross_encoder
+from reranker.hub.catalog import ModelCard
+from reranker.hub.files import locate
 
 FLOAT32 = Hardware(device="cpu", dtype="float32", threads=2, token_budget=512)
 

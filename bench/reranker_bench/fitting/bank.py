@@ -8,12 +8,12 @@ import numpy as np
 
 from reranker.types import Call
 from reranker_bench.pools import spaced
-from reranker_methods.bank import Bank
+from reranker_methods.features.bank import Bank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reranker.models.bi_encoder import SentenceBiEncoder
+    from reranker.families.bi_encoder import SentenceBiEncoder
     from reranker_bench.datasets import RetrievalSet
 
 COUNTED = 4000  # documents of a collection that count for idf

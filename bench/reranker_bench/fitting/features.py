@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reranker.pipeline.bi_encoder_stage import search
 from reranker.types import Call
-from reranker_methods.attention import attention
-from reranker_methods.evidence import token_features
-from reranker_methods.feedback import feedback
-from reranker_methods.stage1 import search
-from reranker_methods.subspace import subspace
-from reranker_methods.tokens import TokenStack
+from reranker_methods.features.attention import attention
+from reranker_methods.features.feedback import feedback
+from reranker_methods.features.subspace import subspace
+from reranker_methods.features.tokens import TokenStack
+from reranker_methods.fusion_stage import token_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.models.bi_encoder import SentenceBiEncoder
-    from reranker.models.cross_encoder import PairCrossEncoder
-    from reranker.models.roles import TokenVectors
+    from reranker.families.base import TokenVectors
+    from reranker.families.bi_encoder import SentenceBiEncoder
+    from reranker.families.cross_encoder import PairCrossEncoder
     from reranker_bench.fitting.sample import Sample
-    from reranker_methods.bank import Bank
+    from reranker_methods.features.bank import Bank
 
 VERSION = 1  # raise it when a feature's definition changes: it is part of the cache's key
 TOKEN_FEATURES = ("attention", "subspace", "lexical")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.fusion import WeightedSum
+    from reranker.pipeline.fusion import WeightedSum
     from reranker_bench.fitting.features import Table
 
 LADDER = (

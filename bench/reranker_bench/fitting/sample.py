@@ -6,8 +6,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab.training.recipe import DEV_PERCENT
 from reranker_bench.pools import spaced
-from reranker_bench.training.recipe import DEV_PERCENT
 
 if TYPE_CHECKING:
     from reranker_bench.datasets import RetrievalSet

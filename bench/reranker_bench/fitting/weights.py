@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import minimize
 
-from reranker.fusion import Term, WeightedSum, fit_calibration
+from reranker.pipeline.fusion import Term, WeightedSum, fit_calibration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -68,7 +68,7 @@ def minilm_cross_encoder(folder: Path, texts: Sequence[str]) -> Path:
         import torch
         from transformers import BertForSequenceClassification
 
-        from reranker_bench.training.base import base_folder
+        from lab.training.base import base_folder
 
         for name in _TOKENIZER_FILES:
             shutil.copy(base_folder() / name, folder / name)

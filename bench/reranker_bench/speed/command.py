@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from reranker.models.hardware import usable_cpus
+from reranker.backends.device import usable_cpus
 from reranker_bench.peers.catalogue import PeerError, chosen
 from reranker_bench.peers.process import PeerFailure
 from reranker_bench.speed.options import (

@@ -42,7 +42,7 @@ def w2(options: Options, observe: Observe, geometry: checkpoints.Geometry | None
 
 def w3(options: Options, observe: Observe) -> Found:
     """Measure the bi-encoder all-MiniLM-L6-v2."""
-    from reranker_bench.training.base import base_folder
+    from lab.training.base import base_folder
 
     title = "W3 bi-encoder, MiniLM-L6"
     window = BI_WINDOW
@@ -133,7 +133,7 @@ def sides_of(options: Options, folder: Path, role: Role, max_tokens: int) -> lis
 
 def has_openvino(options: Options) -> bool:
     """Whether the `openvino` extra can be measured here."""
-    from reranker.models.openvino import is_installed  # brings torch along
+    from reranker.backends.openvino import is_installed  # brings torch along
 
     return options.device == "cpu" and is_installed()
 
@@ -172,7 +172,7 @@ def _start(peer: Peer, options: Options) -> Any:
 
 def own_dtype(options: Options) -> str:
     """Return the number format that the engine chooses here."""
-    from reranker.models.hardware import choose
+    from reranker.backends.device import choose
 
     return choose(options.device).dtype
 

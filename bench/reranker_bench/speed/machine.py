@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from reranker.models.hardware import cpu_flags
+from reranker.backends.device import cpu_flags
 from reranker_bench import environment
 
 MATRIX_FLAGS = (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from reranker import timing
+from reranker import telemetry
 from reranker_bench.speed.engine import VARIANTS
 from reranker_bench.speed.operations import operations
 from reranker_bench.speed.probe import Probe
@@ -86,7 +86,7 @@ def _timed(
     start = time.perf_counter()
     read = json.loads(body)
     json_seconds = time.perf_counter() - start
-    with timing.collect() as spent:
+    with telemetry.collect() as spent:
         start = time.perf_counter()
         ranking = engine.rank(read["query"], read["documents"], **arguments)
         total = time.perf_counter() - start

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reranker.models.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
+from reranker.hub.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from reranker_bench.peers.catalogue import PEERS, interpreter
 from reranker_bench.peers.process import environment
 from reranker_bench.peers.worker import peak_mb
@@ -74,7 +74,7 @@ def own(
     }
     config = folder / "reranker.toml"
     config.write_text(_config(engine, cross), "utf-8")
-    command = [sys.executable, "-m", "reranker.cli", "serve", "--config", str(config)]
+    command = [sys.executable, "-m", "reranker_cli.main", "serve", "--config", str(config)]
     with _running(command, folder / "server.log", "/readyz", options) as server:
         yield server
 

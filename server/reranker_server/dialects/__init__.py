@@ -7,8 +7,9 @@ that is for those whose bodies are the same, byte for byte, and whose answers ar
 
 from __future__ import annotations
 
-from reranker_server.dialect import Ask, Dialect
-from reranker_server.dialects import (
+from reranker_server.dialects import tei
+from reranker_server.dialects.base import Ask, Dialect
+from reranker_server.dialects.vendors import (
     cloudflare,
     cohere,
     dashscope,
@@ -16,7 +17,6 @@ from reranker_server.dialects import (
     nim,
     pinecone,
     sglang,
-    tei,
     voyage,
     weaviate,
 )

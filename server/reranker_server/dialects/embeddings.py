@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Any, Literal, Required
 import numpy as np
 from typing_extensions import TypedDict
 
-from reranker.embedding import EmbedRequest, TokenizeRequest
 from reranker.errors import InvalidRequest
-from reranker_server.dialect import Ask, Asked, Dialect
-from reranker_server.dialects import cuts, fields, tei
-from reranker_server.dialects.choice import choose_role
+from reranker.operations import EmbedRequest, TokenizeRequest
+from reranker_server.dialects import lenient_fields as fields
+from reranker_server.dialects import tei
+from reranker_server.dialects import truncation as cuts
+from reranker_server.dialects.base import Ask, Asked, Dialect
 from reranker_server.dialects.ranking import lenient
+from reranker_server.dialects.resolve_model import choose_role
 from reranker_server.errors import NoDocuments, TooLarge
 
 if TYPE_CHECKING:
-    from reranker.embedding import Embeddings, Input
-    from reranker.models.tokenize import Piece
+    from reranker.operations import Embeddings, Input
+    from reranker.tokenization.tokenizer import Piece
 
 _QUERY_KINDS = ("query", "search_query")
 

@@ -12,10 +12,11 @@ from typing_extensions import TypedDict
 
 from reranker.errors import InvalidRequest
 from reranker.types import Document, Ranking, RerankRequest, Usage, clean
-from reranker_server.dialect import Ask, Asked, Dialect
-from reranker_server.dialects import cohere, fields
-from reranker_server.dialects.choice import choose
+from reranker_server.dialects import lenient_fields as fields
+from reranker_server.dialects.base import Ask, Asked, Dialect
 from reranker_server.dialects.ranking import lenient
+from reranker_server.dialects.resolve_model import choose
+from reranker_server.dialects.vendors import cohere
 from reranker_server.errors import NoDocuments, TooLarge
 
 _LEFT = ("text_1", "queries", "data_1", "query")

@@ -19,9 +19,10 @@ from reranker.types import (
     Ranking,
     RerankRequest,
 )
-from reranker_server.dialect import Ask, Asked, Dialect
-from reranker_server.dialects import cuts, fields
-from reranker_server.dialects.choice import choose
+from reranker_server.dialects import lenient_fields as fields
+from reranker_server.dialects import truncation as cuts
+from reranker_server.dialects.base import Ask, Asked, Dialect
+from reranker_server.dialects.resolve_model import choose
 from reranker_server.errors import Problem
 
 LOWEST_LOGIT = -100.0  # of what no model read: far below any logit, and JSON can hold it

@@ -7,9 +7,9 @@ from typing import Any, NotRequired, Required
 from typing_extensions import TypedDict
 
 from reranker.types import Ranking
-from reranker_server.dialect import Ask
-from reranker_server.dialects.cohere import Extensions
+from reranker_server.dialects.base import Ask
 from reranker_server.dialects.ranking import Reading, as_text, ranks
+from reranker_server.dialects.vendors.cohere import Extensions
 from reranker_server.errors import Problem
 
 # Status here -> status and type there.

@@ -10,9 +10,9 @@ import pytest
 
 from reranker.errors import Cancelled, DeadlineExceeded, Overloaded
 from reranker.types import Call
-from reranker_server.admission import Admission, Pace
-from reranker_server.bodies import Memory
+from reranker_server.admission.controller import Admission, Pace
 from reranker_server.errors import ShuttingDown
+from reranker_server.http.body import Memory
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:

@@ -30,7 +30,7 @@ def test_once_closed_requests_are_503_and_readiness_says_so(start):
 
 
 def test_nothing_is_parsed_computed_or_written_on_the_event_loop(start, models, monkeypatch):
-    from reranker_server import serving
+    from reranker_server import handler as serving
 
     threads: dict[str, str] = {}
 

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from support.apps import starting
 from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
 
-from reranker.models.catalog import Catalog
+from reranker.hub.catalog import Catalog
 
 QUERY = "what is machine learning"
 DOCUMENTS = ["the weather is sunny", "machine learning", "deep learning is machine learning too"]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from reranker.types import Document, RerankRequest
-from reranker_server.estimate import tokens_of
+from reranker_server.admission.estimate import tokens_of
 
 from .conftest import DOCUMENTS, QUERY
 

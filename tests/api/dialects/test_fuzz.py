@@ -7,7 +7,7 @@ import json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reranker_server.dialects import fields
+from reranker_server.dialects import lenient_fields as fields
 
 PATHS = [
     "/rerank",

@@ -13,10 +13,10 @@ from support.live import V3, body, key_file, live, wait_until
 from support.load import Clients
 from support.redis_server import redis_server
 
-from reranker_server.budgets import SqliteBudgets
-from reranker_server.budgets_redis import RedisBudgets
+from reranker_server.access.budgets import SqliteBudgets
+from reranker_server.access.budgets_redis import RedisBudgets
+from reranker_server.access.keys import Budget
 from reranker_server.errors import QuotaUnavailable
-from reranker_server.keys import Budget
 
 NO_CONNECTION = ("ConnectError", "ReadError", "WriteError", "RemoteProtocolError")
 

@@ -8,7 +8,7 @@ import sys
 SCRIPT = """
 import time
 from pathlib import Path
-from reranker_server.trim import trimming
+from reranker_server.http.memory_tuning import trimming
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

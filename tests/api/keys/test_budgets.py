@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 import pytest
 from support.redis_server import redis_server
 
-from reranker_server.budgets import SqliteBudgets
+from reranker_server.access.budgets import SqliteBudgets
+from reranker_server.access.keys import Budget
 from reranker_server.errors import BudgetSpent, QuotaUnavailable
-from reranker_server.keys import Budget
 
 LIFE = Budget(100)
 
@@ -30,7 +30,7 @@ def store(request, tmp_path):
     """Return a function that opens the same store again and again."""
     opened = []
     if request.param == "redis":
-        from reranker_server.budgets_redis import RedisBudgets
+        from reranker_server.access.budgets_redis import RedisBudgets
 
         url = request.getfixturevalue("redis_url")
 
@@ -102,7 +102,7 @@ def test_many_threads_and_openings_never_overspend(store):
 
 
 def test_a_settlement_sent_twice_to_redis_counts_once(redis_url, tmp_path):
-    from reranker_server.budgets_redis import RedisBudgets
+    from reranker_server.access.budgets_redis import RedisBudgets
 
     budgets = RedisBudgets(redis_url, prefix=tmp_path.name)
     hold = budgets.reserve("a", LIFE, 10, 60)

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from reranker.errors import InvalidRequest, SettingsError
-from reranker_server.auth import Keys
+from reranker_cli.keys import app
+from reranker_server.access.auth import Keys
+from reranker_server.access.keys import read_entries
 from reranker_server.errors import Unauthorized
-from reranker_server.keys import read_entries
-from reranker_server.keys_cli import app
 
 
 def run(*arguments: object) -> str:
@@ -107,7 +107,7 @@ def test_the_file_of_the_settings_is_taken(tmp_path, monkeypatch):
 
 
 def test_the_commands_are_part_of_the_command_line(file):
-    from reranker.cli import app as whole
+    from reranker_cli.main import app as whole
 
     result = CliRunner().invoke(whole, ["keys", "new", "team", "--file", str(file)])
     assert result.exit_code == 0

@@ -9,8 +9,8 @@ import os
 import pytest
 
 from reranker.errors import SettingsError
-from reranker_server import keys as keys_module
-from reranker_server.keys import Budget, KeyFile, parse_budget, parse_rate, read_entries
+from reranker_server.access import keys as keys_module
+from reranker_server.access.keys import Budget, KeyFile, parse_budget, parse_rate, read_entries
 
 V3 = "/api/v3/inference/reranker"
 BODY = {"model": "bi", "query": "a b", "documents": ["a", "c"]}

@@ -72,7 +72,7 @@ def test_a_failed_or_refused_request_is_not_charged(limited, models):
 
 
 def _budget():
-    from reranker_server.keys import Budget
+    from reranker_server.access.keys import Budget
 
     return Budget(1000)
 

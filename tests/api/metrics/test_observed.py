@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from reranker_server import logs
-from reranker_server.observe import Record
+from reranker_server.observability import logs
+from reranker_server.observability.request_log import Record
 
 V3 = "/api/v3/inference/reranker"
 SECRETS = ("sesame-document", "sesame-query", "sesame-key", "sesame-field")
@@ -117,7 +117,7 @@ def test_the_text_format_shows_the_id(monkeypatch):
 
 def test_traces_have_the_request_the_wait_and_the_stages():
     trace = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
-    from reranker_server.tracing import Traces
+    from reranker_server.observability.tracing import Traces
 
     exporter = trace.InMemorySpanExporter()
     traces = Traces(exporter)
@@ -139,7 +139,7 @@ def test_traces_have_the_request_the_wait_and_the_stages():
 
 def test_a_server_with_traces_serves(start, monkeypatch):
     pytest.importorskip("opentelemetry.sdk")
-    from reranker_server import tracing
+    from reranker_server.observability import tracing
 
     sent = []
     monkeypatch.setattr(tracing.Traces, "__init__", lambda self: None)

@@ -11,7 +11,7 @@ import pytest
 from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
 
 from reranker.engine import Reranker
-from reranker.fusion import Term, WeightedSum
+from reranker.pipeline.fusion import Term, WeightedSum
 from reranker.settings import Settings
 from reranker_bench import folds, tune, tuning
 from reranker_bench.datasets import DatasetError

@@ -18,10 +18,10 @@ from reranker import (
     Settings,
     UnknownMethod,
     UnknownModel,
-    registry,
 )
-from reranker.models.roles import Models
-from reranker.pipeline import Pipeline, Stage, StageScores
+from reranker.families.base import Models
+from reranker.pipeline import registry
+from reranker.pipeline.pipeline import Pipeline, Stage, StageScores
 from reranker.types import Document, Ranking, RerankRequest
 
 SETTINGS = Settings(model="our-bi", model_cross="our-cross")

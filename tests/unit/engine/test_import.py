@@ -27,7 +27,8 @@ def test_importing_and_constructing_loads_no_heavy_library_and_no_method() -> No
     code = f"""
 import json, sys
 import reranker
-from reranker import registry, settings
+from reranker import settings
+from reranker.pipeline import registry
 registry.names()
 engine = reranker.Reranker()
 heavy = [name for name in {HEAVY} + ["reranker_methods", "reranker_server"] if name in sys.modules]
@@ -39,7 +40,7 @@ print(json.dumps(heavy))
 def test_listing_methods_imports_none_and_asking_for_one_imports_that_one() -> None:
     code = """
 import json, sys
-from reranker import registry
+from reranker.pipeline import registry
 names = registry.names()
 before = [name for name in sys.modules if name.startswith("reranker_methods")]
 method = registry.get("standard")

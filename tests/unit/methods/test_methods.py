@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from reranker.errors import InferenceError
-from reranker.registry import _registered
-from reranker_methods.stage1 import search
+from reranker.pipeline.bi_encoder_stage import search
+from reranker.pipeline.registry import _registered
 
 DOCUMENTS = ["a lazy dog sleeps", "the quick brown fox", "fox", "a red fox and a dog", "?!", "fox"]
 QUERY = "quick brown fox"

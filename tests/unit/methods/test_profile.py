@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from reranker.errors import SettingsError
-from reranker.models.roles import TokenVectors
-from reranker_methods.bank import UNIFORM, Bank, load_bank, save_bank
+from reranker.families.base import TokenVectors
+from reranker_methods.features.bank import UNIFORM, Bank, load_bank, save_bank
 from reranker_methods.profile import FOLDER, PASSED_OVER, UNCALIBRATED, file_name, load, profile_for
 
 SHIPPED = sorted(FOLDER.glob("*.json"))

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from reranker.engine import Reranker
 from reranker.settings import Settings
-from reranker_bench.cli import register
+from reranker_cli.bench import register
 
 from .conftest import Failing
 

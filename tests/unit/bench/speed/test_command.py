@@ -8,11 +8,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from reranker_bench.cli import register
 from reranker_bench.peers import catalogue
 from reranker_bench.peers.catalogue import Peer
 from reranker_bench.speed import encoders
 from reranker_bench.speed.results import Row
+from reranker_cli.bench import register
 
 from .conftest import FAKE
 

@@ -1,0 +1,194 @@
+"""Fit the profile of `best` for a pair of models: ``python -m lab.fit_best --help``.
+
+Weights, constants and calibration come from training collections alone. Which terms may get
+weight is decided by leaving out one training collection at a time; the reported collections
+only show the result. Features are cached, so that a second run with another cross-encoder
+scores nothing but that.
+
+With a cross-encoder, only queries count whose passages its training held out (4 %, chosen by
+a hash of the passage's id): on the others it knows the answers, and would be trusted too much.
+Its weight is then earned on unseen text, so the pull towards equal weights may be weaker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lab import fit_report as report
+from reranker.engine import Reranker
+from reranker_bench import datasets
+from reranker_bench.fitting import bank as banks
+from reranker_bench.fitting import features, ladder
+from reranker_bench.fitting.sample import draw
+from reranker_bench.fitting.weights import fit
+from reranker_bench.pools import spaced
+from reranker_methods.features.bank import load_bank, save_bank
+from reranker_methods.profile import file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reranker.families.bi_encoder import SentenceBiEncoder
+    from reranker.families.cross_encoder import PairCrossEncoder
+    from reranker.pipeline.fusion import WeightedSum
+    from reranker_bench.fitting.features import Table
+    from reranker_methods.features.bank import Bank
+
+TRAINING = ("selqa-dev", "policyqa-dev", "covidqa", "medquad", "keyphrase", "tldr")
+REPORTED = ("cranfield", "cisi", "wikiqa-test")
+ALONE = ("cosine", "attention", "subspace")
+TOGETHER = ("cosine", "attention", "cross_encoder")
+INTRODUCTION = """# What each term of `best` earns
+
+Written by `python -m lab.fit_best`; do not edit. The training collections are each
+reported with weights fitted on the others, the rest with weights fitted on all training
+collections. `attention_shuffled`, `subspace_of_another` and `length` are placebos: features of
+the same shape without the meaning, whose gain must vanish."""
+
+
+class Fitting:
+    """One run of the command: the models, the collections and where things are kept."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.models = Reranker().models
+        self.bi = cast("SentenceBiEncoder", self.models.bi(options.model))
+        self.bank = self._bank()
+
+    def _bank(self) -> Bank:
+        path = self.options.output / Path(file_name(self.bi.name, None)).with_suffix(".npz")
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sources = [datasets.load(self.options.data / name) for name in TRAINING]
+            save_bank(banks.build(self.bi, sources), path)
+        return load_bank(path)
+
+    def tables(self, names: Sequence[str], queries: int, depth: int, *, fit: bool) -> list[Table]:
+        """Return the collections' features by the bi-encoder."""
+        made = []
+        for name in names:
+            sample = draw(
+                datasets.load(self.options.data / name), queries, depth, prefer_unseen=fit
+            )
+            progress(f"{name}: {len(sample.queries)} queries, {len(sample.texts)} documents")
+            values = features.bi_features(sample, self.bi, self.bank, self.options.cache)
+            made.append(features.tabulate(sample, values))
+        return made
+
+    def with_cross(self, tables: Sequence[Table]) -> list[Table]:
+        """Return tables with the cross-encoder's logits beside the other features."""
+        cross = cast("PairCrossEncoder", self.models.cross(self.options.model_cross))
+        made = []
+        for table in tables:
+            progress(f"{table.sample.name}: {len(table.relevant)} pairs for {cross.name}")
+            logits = features.cross_features(table.sample, cross, self.options.cache)
+            made.append(features.tabulate(table.sample, table.values | logits))
+        return made
+
+    def write(
+        self, cross: str | None, fusion: WeightedSum, tables: Sequence[Table], pull: float
+    ) -> None:
+        """Write a profile."""
+        counts = {table.sample.name: len(table.sample.queries) for table in tables}
+        profile: dict[str, Any] = {
+            "bi_encoder": self.bi.name,
+            "cross_encoder": cross,
+            "features": {
+                name: {key: round(value, 4) for key, value in asdict(term).items()}
+                for name, term in fusion.terms.items()
+            },
+            "calibration": {
+                key: round(value, 4) for key, value in asdict(fusion.calibration).items()
+            },
+            "bank": Path(file_name(self.bi.name, None)).with_suffix(".npz").name,
+            "fitted": {"queries": counts, "pull": pull},
+        }
+        path = self.options.output / file_name(self.bi.name, cross)
+        path.write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
+        progress(f"wrote {path}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    run, say = Fitting(options), Teller()
+    training = run.tables(TRAINING, options.queries, options.depth, fit=True)
+    reported = run.tables(REPORTED, options.report_queries, 100, fit=False)
+    rungs = [*ladder.LADDER, *ladder.OTHERS, *ladder.PLACEBOS]
+    report.show(say, "Without a cross-encoder", training, reported, rungs, options.pull)
+    alone = fit(training, options.alone, options.pull)
+    run.write(None, alone, training, options.pull)
+    calibrated(say, alone, training, reported)
+    if options.model_cross:
+        unseen = [table.unseen(options.cross_queries) for table in training]
+        unseen = run.with_cross([table for table in unseen if table.sample.queries])
+        together = fit(unseen, options.together, options.cross_pull)
+        run.write(run.models.cross(options.model_cross).name, together, unseen, options.cross_pull)
+        reported = run.with_cross(
+            [t.only(spaced(list(t.sample.queries), options.cross_report)) for t in reported]
+        )
+        rungs = [*ladder.LADDER[:2], *ladder.WITH_CROSS]
+        report.show(say, "With the cross-encoder", unseen, reported, rungs, options.cross_pull)
+        calibrated(say, together, unseen, reported)
+        report.reliability(
+            say, "The cross-encoder", lambda t: t.values["cross_encoder"], unseen, reported
+        )
+        report.cascade(say, reported)
+    if options.report:
+        options.report.write_text("\n".join([INTRODUCTION, *say.told, ""]), encoding="utf-8")
+    return 0
+
+
+def calibrated(
+    say: Teller, fusion: WeightedSum, training: Sequence[Table], reported: Sequence[Table]
+) -> None:
+    """Print the reliability of a fusion's scores."""
+    title = f"Scores of `best` ({', '.join(fusion.terms)})"
+    report.reliability(say, title, lambda t: fusion.logits(t.values), training, reported)
+
+
+class Teller:
+    """Writes lines to standard output and remembers those that belong into the report."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __call__(self, line: str) -> None:
+        """Tell a line of the report."""
+        self.told.append(line)
+        progress(line)
+
+
+def progress(line: str) -> None:
+    """Write one line to standard output alone."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Fit the profile of method `best`.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the collections")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the profiles")
+    parser.add_argument("--cache", type=Path, default=Path(".cache/fit_best"))
+    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="bi-encoder id")
+    parser.add_argument("--model-cross", help="cross-encoder id; without it only the first half")
+    parser.add_argument("--queries", type=int, default=60, help="of each training collection")
+    parser.add_argument("--depth", type=int, default=30, help="of the training pools")
+    parser.add_argument("--cross-queries", type=int, default=60, help="of those, for logits")
+    parser.add_argument("--cross-report", type=int, default=25, help="of the reported ones")
+    parser.add_argument("--report-queries", type=int, default=50, help="of each reported one")
+    parser.add_argument("--report", type=Path, help="Markdown file for the tables")
+    parser.add_argument("--pull", type=float, default=1.0, help="towards equal weights")
+    parser.add_argument("--cross-pull", type=float, default=0.03, help="the same with its logits")
+    parser.add_argument("--alone", nargs="+", default=ALONE, help="terms without cross-encoder")
+    parser.add_argument("--together", nargs="+", default=TOGETHER, help="terms with one")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

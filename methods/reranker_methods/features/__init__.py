@@ -1,0 +1,1 @@
+"""The features that `best` fuses."""

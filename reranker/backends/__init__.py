@@ -1,0 +1,1 @@
+"""What runs a model: torch, its CPU fast path, or OpenVINO; chosen by measurement."""

@@ -1,0 +1,134 @@
+"""Attention of BERT over the computed tokens of a batch; in words that TorchScript knows, too."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from reranker.backends.cpu_bert.layout import Layout
+
+
+def first(rows: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Return the (texts, width) rows of every text's first token."""
+    real = layout.real
+    if real is None:
+        return rows.view(layout.texts, layout.length, -1)[:, 0]
+    return rows[real % layout.length == 0]
+
+
+def attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    layout: Layout,
+    mask: torch.Tensor | None,
+    heads: int,
+    fused: bool,
+    first_only: bool,
+    gates: torch.Tensor | None,
+) -> torch.Tensor:
+    """Return the mixed values of those who ask.
+
+    Args:
+        query: (t, width) of the computed tokens, or (texts, width) of every text's first.
+        key: (t, width).
+        value: (t, width).
+        layout: where the computed tokens stand.
+        mask: see `run_layers`.
+        heads: of the attention.
+        fused: whether to use torch's fused kernel, or plain products.
+        first_only: whether only first tokens ask.
+        gates: (heads,) of texts that are pairs; see `run_layers`.
+
+    Returns:
+        As many rows as `query` has.
+    """
+    lengths = layout.lengths
+    if lengths is not None and mask is None and not query.requires_grad:
+        # torch's fused kernel makes nothing of bfloat16 (it takes as long as in float32), and has
+        # to be told of gates by a mask of all heads.
+        fused = fused and gates is None and query.dtype != torch.bfloat16
+        return _by_text(query, key, value, lengths, layout.halves, heads, fused, first_only, gates)
+    shape = [layout.texts, -1, heads, query.size(1) // heads]
+    real, spread = layout.real, layout.spread
+    if spread is not None:
+        key, value = key.index_select(0, spread), value.index_select(0, spread)
+        if not first_only:
+            query = query.index_select(0, spread)
+    query = query.view(shape).transpose(1, 2)
+    key = key.view(shape).transpose(1, 2)
+    value = value.view(shape).transpose(1, 2)
+    if mask is None:
+        mask = layout.keys
+    # The fused kernel has no gradient for its mask.
+    if fused and not (mask is not None and mask.requires_grad):
+        if mask is not None and mask.dtype != torch.bool:
+            mask = mask.to(query.dtype)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    else:
+        scores = query @ key.transpose(2, 3) * query.size(3) ** -0.5
+        if mask is not None and mask.dtype == torch.bool:
+            scores = scores.masked_fill(~mask, float("-inf"))
+        elif mask is not None:
+            scores = scores + mask
+        mixed = scores.softmax(-1).to(value.dtype) @ value
+    mixed = mixed.transpose(1, 2).flatten(2).flatten(0, 1)
+    return mixed if real is None or first_only else mixed.index_select(0, real)
+
+
+def _by_text(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: list[int],
+    halves: list[int] | None,
+    heads: int,
+    fused: bool,
+    first_only: bool,
+    gates: torch.Tensor | None,
+) -> torch.Tensor:
+    """Return the mixed values, computed for one text after the other.
+
+    By plain products, all use the same memory. A text takes the rows that follow along up to a
+    full step, without heeding them: rows of full vectors are quicker, and oneDNN need not prepare
+    products of ever new shapes.
+    """
+    step, total, width = 1 if fused else 32, key.size(0), query.size(1) // heads
+    longest = 0 if fused else (max(lengths) + step - 1) // step * step
+    asking = 1 if first_only else longest
+    scores = query.new_empty([heads * asking * longest])
+    shares = query.new_empty([heads * asking * longest])
+    mixed = query.new_empty([heads * asking * width])
+    made = torch.empty_like(query)
+    if not fused:
+        query = query * width**-0.5
+    start = 0
+    for number, length in enumerate(lengths):
+        size = (length + step - 1) // step * step
+        if start + size > total:
+            size = length
+        rows, first_row, wanted = size, start, length
+        if first_only:
+            rows, first_row, wanted = 1, number, 1
+        own_query = query.narrow(0, first_row, rows).view(rows, heads, width).transpose(0, 1)
+        own_key = key.narrow(0, start, size).view(size, heads, width).transpose(0, 1)
+        own_value = value.narrow(0, start, size).view(size, heads, width).transpose(0, 1)
+        if fused:
+            asked = (own_query[None], own_key[None], own_value[None])
+            own_mixed = functional.scaled_dot_product_attention(*asked)[0]
+        else:
+            own_scores = scores.narrow(0, 0, heads * rows * size).view(heads, rows, size)
+            own_shares = shares.narrow(0, 0, heads * rows * size).view(heads, rows, size)
+            own_mixed = mixed.narrow(0, 0, heads * rows * width).view(heads, rows, width)
+            torch.bmm(own_query, own_key.transpose(1, 2), out=own_scores)
+            own_scores.narrow(2, length, size - length).fill_(float("-inf"))
+            if gates is not None and halves is not None:
+                half, gate = halves[number], gates[:, None, None]
+                own_scores.narrow(1, 0, half).narrow(2, half, length - half).add_(gate)
+                own_scores.narrow(1, half, length - half).narrow(2, 0, half).add_(gate)
+            torch.softmax(own_scores, -1, out=own_shares)
+            torch.bmm(own_shares, own_value, out=own_mixed)
+        own_made = made.narrow(0, first_row, wanted).view(wanted, heads, width)
+        own_made.copy_(own_mixed.narrow(1, 0, wanted).transpose(0, 1))
+        start += length
+    return made

@@ -1,0 +1,113 @@
+"""BERT layers with packed weights, compiled to run in one go without Python's lock.
+
+torch lets go of the lock in every operation and has to get it back afterwards. A layer has some
+twenty, most of them short, so batches side by side, and the server around them, would wait for
+each other more than they compute.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from reranker.backends.cpu_bert.attention import attention, first
+from reranker.backends.cpu_bert.layout import Layout
+from reranker.backends.cpu_bert.prepacked_linear import PackedLinear
+
+log = logging.getLogger(__name__)
+
+# What `PackedLinear` calls. It is written down as a graph since TorchScript's own language has no
+# word for the type of its empty list of scalars.
+_PRODUCT = """
+graph(%rows : Tensor, %weight : Tensor, %bias : Tensor?, %gelu : bool):
+  %none : str = prim::Constant[value="none"]()
+  %name : str = prim::Constant[value="gelu"]()
+  %no_kind : str = prim::Constant[value=""]()
+  %no_scalars : Scalar?[] = prim::ListConstruct()
+  %made : Tensor = prim::If(%gelu)
+    block0():
+      %a : Tensor = mkldnn::_linear_pointwise(%rows, %weight, %bias, %name, %no_scalars, %none)
+      -> (%a)
+    block1():
+      %b : Tensor = mkldnn::_linear_pointwise(%rows, %weight, %bias, %none, %no_scalars, %no_kind)
+      -> (%b)
+  return (%made)
+"""
+
+
+def packed_weights(layer: Any) -> list[torch.Tensor] | None:
+    """Return the weights and biases of a layer's parts in the order in which they are used.
+
+    None is a layer that is not packed whole, with a GELU.
+    """
+    last = layer.output.dense
+    if not isinstance(last, PackedLinear):
+        return None
+    if last.of_layer is None:
+        last.of_layer = _look_up(layer)
+    return last.of_layer
+
+
+def _look_up(layer: Any) -> list[torch.Tensor] | None:
+    own, out, inner = layer.attention.self, layer.attention.output, layer.intermediate.dense
+    asking = (own.query, own.key, own.value, out.dense)
+    products = (*asking, inner, layer.output.dense)
+    if not all(isinstance(part, PackedLinear) for part in products) or inner.gelu is None:
+        return None
+    parts = (*asking, out.LayerNorm, inner, layer.output.dense, layer.output.LayerNorm)
+    return [
+        each
+        for part in parts
+        for each in (part.packed if isinstance(part, PackedLinear) else part.weight, part.bias)
+    ]
+
+
+@cache
+def compiled() -> Callable[..., torch.Tensor] | None:
+    """Return what runs layers with packed weights; None where torch does not compile it.
+
+    It takes rows, the packed weights of each layer, the epsilon of the norms, and the rest as
+    `attention` does.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later torch may no longer have
+            product = torch._C._create_function_from_graph("product", torch._C.parse_ir(_PRODUCT))
+
+            def layers(
+                rows: torch.Tensor,
+                weights: list[list[torch.Tensor]],
+                eps: float,
+                layout: Layout,
+                mask: torch.Tensor | None,
+                heads: int,
+                fused: bool,
+                first_only: bool,
+                gates: torch.Tensor | None,
+            ) -> torch.Tensor:
+                width = [rows.size(1)]
+                for number, w in enumerate(weights):
+                    gate = None if gates is None else gates[number]
+                    last = first_only and number + 1 == len(weights)
+                    wanted = first(rows, layout) if last else rows
+                    query = product(wanted, w[0], w[1], False)
+                    key = product(rows, w[2], w[3], False)
+                    value = product(rows, w[4], w[5], False)
+                    mixed = attention(query, key, value, layout, mask, heads, fused, last, gate)
+                    attended = product(mixed, w[6], w[7], False) + wanted
+                    attended = functional.layer_norm(attended, width, w[8], w[9], eps)
+                    inner = product(attended, w[10], w[11], True)
+                    inner = product(inner, w[12], w[13], False) + attended
+                    rows = functional.layer_norm(inner, width, w[14], w[15], eps)
+                return rows
+
+            return torch.jit.script(layers)
+    except Exception as error:  # whatever a torch without TorchScript may raise
+        log.info("layers are run one operation after the other: %s", error)
+        return None

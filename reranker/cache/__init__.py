@@ -1,0 +1,1 @@
+"""Results that are known already: in memory, and in a tier that processes share."""

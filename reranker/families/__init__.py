@@ -1,0 +1,1 @@
+"""How each family of models is loaded, reads its inputs and computes."""

@@ -1,0 +1,1 @@
+"""From a model's id to verified files to a loaded model."""

@@ -1,1 +1,0 @@
-"""Models: what they are, where they come from and how their work is batched."""

@@ -1,0 +1,135 @@
+"""What a bi-encoder gives beside a ranking: vectors, and how it reads a text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from reranker.errors import InvalidRequest
+from reranker.types import Call, Usage, clean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from reranker.families.base import Models, Role
+    from reranker.hub.catalog import Catalog
+    from reranker.tokenization.tokenizer import Piece, TextTokenizer
+
+Input = str | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """One request for vectors.
+
+    Attributes:
+        inputs: texts, or texts given as ids of the model's own vocabulary.
+        model: bi-encoder id.
+        kind: chooses the model's own prompt, where it has one.
+        dimensions: the first so many numbers of each vector, brought back to unit length.
+            Only for models trained for it (Kusupati et al., "Matryoshka Representation
+            Learning", NeurIPS 2022); all numbers if None.
+        call: deadline, cancellation and batch size.
+    """
+
+    inputs: tuple[Input, ...]
+    model: str
+    kind: Literal["query", "document"] = "document"
+    dimensions: int | None = None
+    call: Call = field(default_factory=Call)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors, (n, d) float32 of unit length, the weights that made them, and what they cost."""
+
+    vectors: NDArray[np.float32]
+    model: str
+    usage: Usage = field(default_factory=Usage)
+    truncated: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizeRequest:
+    """One request for the tokens of texts, as the model of that id reads them.
+
+    `special` says whether the tokens that frame a text are wanted too.
+    """
+
+    texts: tuple[str, ...]
+    model: str
+    role: Role = "bi-encoder"
+    special: bool = True
+    call: Call = field(default_factory=Call)
+
+
+def embed(request: EmbedRequest, models: Models) -> Embeddings:
+    """Return the vectors of texts.
+
+    Raises:
+        InvalidRequest: no input, an id outside the vocabulary, or dimensions that the model
+            does not allow.
+    """
+    if not request.inputs:
+        raise InvalidRequest("input must hold at least one text", param="input")
+    model = models.bi(request.model)
+    tokenizer: TextTokenizer | None = getattr(model, "tokenizer", None)
+    encoded = model.encode(
+        [_text(each, tokenizer) for each in request.inputs],
+        kind=request.kind,
+        max_tokens=None,
+        tokens=False,
+        call=request.call,
+    )
+    return Embeddings(
+        vectors=_shorten(encoded.vectors, request.dimensions, _shortens(request.model, models)),
+        model=model.name,
+        usage=Usage(document_tokens=int(encoded.counts.sum()), cached=encoded.cached),
+        truncated=tuple(np.flatnonzero(encoded.truncated).tolist()),
+    )
+
+
+def _text(given: Input, tokenizer: TextTokenizer | None) -> str:
+    if isinstance(given, str):
+        return clean(given)
+    text = tokenizer.text_of(given) if tokenizer is not None else None
+    if text is None:
+        raise InvalidRequest(
+            "input has token ids outside the model's own vocabulary; send texts", param="input"
+        )
+    return text
+
+
+def _shortens(model: str, models: Models) -> bool:
+    """Whether the model was trained so that the first numbers of a vector are one themselves."""
+    catalog: Catalog | None = getattr(models, "catalog", None)
+    return catalog is not None and catalog.find("bi-encoder", model).matryoshka
+
+
+def _shorten(
+    vectors: NDArray[np.float32], dimensions: int | None, allowed: bool
+) -> NDArray[np.float32]:
+    whole = vectors.shape[1]
+    if dimensions is None or dimensions == whole:
+        return vectors
+    if not allowed or not 1 <= dimensions < whole:
+        range_ = f"1 to {whole}" if allowed else f"{whole} alone"
+        raise InvalidRequest(f"this model allows dimensions of {range_}", param="dimensions")
+    cut = vectors[:, :dimensions]
+    lengths = np.linalg.norm(cut, axis=1, keepdims=True)
+    return np.asarray(cut / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def tokenize(request: TokenizeRequest, models: Models) -> tuple[tuple[Piece, ...], ...]:
+    """Return the tokens of each text, uncut.
+
+    Raises:
+        InvalidRequest: the model does not show how it reads.
+    """
+    find = models.bi if request.role == "bi-encoder" else models.cross
+    tokenizer: TextTokenizer | None = getattr(find(request.model), "tokenizer", None)
+    if tokenizer is None:
+        raise InvalidRequest("this model does not show its tokenizer", param="model")
+    return tuple(tokenizer.pieces(clean(text), special=request.special) for text in request.texts)

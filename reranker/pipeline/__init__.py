@@ -1,0 +1,11 @@
+"""A method is a pipeline of stages; here are the stages, fusion and the registry of methods."""
+
+from reranker.pipeline.pipeline import (
+    Pipeline,
+    Stage,
+    StageScores,
+    cosine_scale,
+    sigmoid_scale,
+)
+
+__all__ = ["Pipeline", "Stage", "StageScores", "cosine_scale", "sigmoid_scale"]

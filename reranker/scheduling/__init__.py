@@ -1,0 +1,1 @@
+"""Batches of all requests' work, run on worker threads: the only room with threads and queues."""

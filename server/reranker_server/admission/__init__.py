@@ -1,0 +1,1 @@
+"""Admission control: fair queueing with load shedding (429)."""

@@ -1,0 +1,1 @@
+"""Bodies, connections, headers and descriptions of the HTTP server."""

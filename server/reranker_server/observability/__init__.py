@@ -1,0 +1,1 @@
+"""Request log, metrics, traces, and what the server tells of itself."""

@@ -1,0 +1,146 @@
+"""Prometheus metrics: what requests did, how full the server is, what the models hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+if TYPE_CHECKING:
+    from reranker_server.handler import Serving
+    from reranker_server.observability.request_log import Record
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Counts requests as they end, and reads the rest when it is asked for.
+
+    Args:
+        serving: whose queue and models are read.
+    """
+
+    def __init__(self, serving: Serving) -> None:
+        # Without it each series has a second one, which nobody reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        registry.register(_State(serving))
+
+        def histogram(name: str, help_: str, *labels: str) -> Histogram:
+            return Histogram(
+                f"reranker_{name}_seconds", help_, labels, buckets=_SECONDS, registry=registry
+            )
+
+        def counter(name: str, help_: str, *labels: str) -> Counter:
+            return Counter(f"reranker_{name}", help_, labels, registry=registry)
+
+        self._requests = counter("requests", "Requests.", "method", "dialect", "status")
+        self._request = histogram("request", "From head to answer.", "method", "dialect")
+        self._queue = histogram("queue", "Waiting for a turn.")
+        self._tokenize = histogram("tokenize", "Tokenising for one request.", "method")
+        self._stage = histogram("stage", "One stage of a ranking.", "method", "stage")
+        self._documents = counter("documents", "Documents in requests.", "method")
+        self._tokens = counter("tokens", "Tokens read for requests.", "method")
+        self._truncations = counter("truncations", "Documents that were cut.", "method")
+
+    def write(self, record: Record) -> None:
+        """Count a request that is over; see `Observed`."""
+        method, dialect = record.method, record.dialect
+        self._requests.labels(method, dialect, str(record.status)).inc()
+        if dialect == "none":
+            return
+        self._request.labels(method, dialect).observe(record.seconds)
+        if record.queue is not None:
+            self._queue.observe(record.queue)
+        if record.tokenize is not None:
+            self._tokenize.labels(method).observe(record.tokenize)
+        for stage, seconds in record.stages.items():
+            self._stage.labels(method, stage).observe(seconds)
+        self._documents.labels(method).inc(record.documents)
+        self._tokens.labels(method).inc(record.tokens)
+        self._truncations.labels(method).inc(record.truncated)
+
+    def text(self) -> bytes:
+        """Return all metrics as Prometheus reads them."""
+        return generate_latest(self._registry)
+
+
+class _State:
+    """What is read off the server when the metrics are asked for."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing beforehand, so that registering reads nothing."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the metrics."""
+        serving = self._serving
+        admission = serving.admission
+        yield _gauge("ready", "1 if requests are served.", int(serving.ready.is_set()))
+        yield _gauge("working_requests", "Requests being worked on.", admission.working)
+        yield _gauge("queued_requests", "Requests that wait.", admission.waiting)
+        yield _gauge("queued_tokens", "Estimated tokens that wait.", admission.waiting_tokens)
+        yield _gauge("buffered_bytes", "Request bodies in memory.", serving.memory.held)
+        models = serving.reranker.models
+        yield from _runners(getattr(models, "loaded", tuple)())
+        states = GaugeMetricFamily("reranker_model_ready", "1 if it is.", labels=["model"])
+        for name, state in getattr(models, "states", dict)().items():
+            states.add_metric([name], int(state == "ready"))
+        yield states
+
+
+def _runners(models: Iterable[Any]) -> Iterator[Metric]:
+    """Yield what the loaded models' workers and caches count."""
+    runner = {
+        "batches": _counter("batches", "Batches planned."),
+        "items": _counter("items", "Texts and pairs in them."),
+        "failed_items": _counter("failed_items", "Texts and pairs that a model failed on."),
+        "halvings": _counter("out_of_memory", "Times that batches were made smaller for good."),
+    }
+    cache = {
+        "hits": _counter("cache_hits", "Results found in the cache."),
+        "misses": _counter("cache_misses", "Results not found in the cache."),
+        "shared_hits": _counter("shared_cache_hits", "Of those, found in Redis."),
+        "shared_misses": _counter("shared_cache_misses", "Of those, not found in Redis either."),
+    }
+    gauges = {
+        "padding": _gauge("padding_ratio", "Padded tokens over read tokens."),
+        "bytes": _gauge("cache_bytes", "Memory of the cache."),
+        "memory": _gauge("model_memory_bytes", "Memory of the weights."),
+    }
+    for model in models:
+        name, stats, kept = [model.name], model.runner.stats, model.cache.stats
+        for key, family in runner.items():
+            family.add_metric(name, getattr(stats, key))
+        for key, family in cache.items():
+            family.add_metric(name, getattr(kept, key))
+        gauges["padding"].add_metric(name, stats.padding)
+        gauges["bytes"].add_metric(name, kept.bytes)
+        gauges["memory"].add_metric(name, getattr(model, "weight_bytes", 0))
+    yield from (*runner.values(), *cache.values(), *gauges.values())
+
+
+def _counter(name: str, help_: str) -> CounterMetricFamily:
+    return CounterMetricFamily(f"reranker_{name}", help_, labels=["model"])
+
+
+def _gauge(name: str, help_: str, value: float | None = None) -> GaugeMetricFamily:
+    labels = ["model"] if value is None else None
+    return GaugeMetricFamily(f"reranker_{name}", help_, value, labels)

@@ -1,0 +1,1 @@
+"""The main API: `POST /api/v3/inference/reranker`."""

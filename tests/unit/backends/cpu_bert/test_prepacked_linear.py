@@ -1,0 +1,301 @@
+"""Packed weights: the same answers, the same state dict, and a way back."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.memory import needs_proc, printed_by
+from support.models import FLOAT32, bi_encoder, cross_encoder, needs_onednn
+from support.texts import LONG, ODD, PLAIN
+from torch import nn
+from transformers.activations import GELUActivation
+
+from reranker.backends.base import pack_weights
+from reranker.backends.cpu_bert import prepacked_linear as packing
+from reranker.backends.cpu_bert.prepacked_linear import (
+    PackedLinear,
+    can_pack,
+    is_packed,
+    pack,
+    unpack,
+)
+from reranker.backends.variants import Ways
+from reranker.cache.tier import fingerprint
+from reranker.hub.catalog import Catalog
+from reranker.hub.pool import Provider
+from reranker.types import Call
+
+Checkpoint = Callable[[str], Path]
+TEXTS = [*PLAIN, *ODD, LONG]
+
+pytestmark = needs_onednn
+
+
+def score(model: Any) -> np.ndarray:
+    made: np.ndarray = model.score("paris", TEXTS, max_tokens=50, call=Call()).logits
+    return made
+
+
+def exact_score(model: Any) -> np.ndarray:
+    """Score in float64: in float32 the last bits depend on where a product's buffers lie."""
+    model.ways.network.double()
+    made = score(model)
+    model.ways.network.float()
+    return made
+
+
+def layers(network: nn.Module) -> list[str]:
+    return [type(module).__name__ for module in network.modules()]
+
+
+@pytest.mark.parametrize("name", ["bert-cross", "xlmr-cross"])
+def test_a_packed_cross_encoder_scores_as_before(checkpoint: Checkpoint, name: str) -> None:
+    model = cross_encoder(checkpoint(name))
+    wanted, exact, before = score(model), exact_score(model), layers(model.ways.network)
+    weights = copy.deepcopy(model.ways.network.state_dict())
+    model.ways.pack()
+    assert model.ways.packed
+    # Each of the two layers has six, and the last is followed by the GELU that it takes in.
+    assert layers(model.ways.network).count("PackedLinear") >= 12
+    assert layers(model.ways.network).count("Linear") == 0
+    np.testing.assert_allclose(score(model), wanted, atol=1e-5, rtol=0)
+    unpack(model.ways.network)
+    assert not model.ways.packed
+    assert layers(model.ways.network) == before
+    for name, part in model.ways.network.state_dict().items():
+        assert torch.equal(part, weights[name])
+    np.testing.assert_allclose(exact_score(model), exact, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["bert-mean", "xlmr-cls"])
+def test_a_packed_bi_encoder_answers_as_before(checkpoint: Checkpoint, name: str) -> None:
+    model = bi_encoder(checkpoint(name))
+
+    def encode() -> tuple[np.ndarray, list[np.ndarray]]:
+        made = model.encode(TEXTS, kind="document", max_tokens=None, tokens=True, call=Call())
+        assert made.tokens is not None
+        return made.vectors, [each.vectors for each in made.tokens]
+
+    wanted, weight = encode(), model.weight_bytes
+    model.ways.pack()
+    made = encode()
+    np.testing.assert_allclose(made[0], wanted[0], atol=1e-5, rtol=0)
+    for one, other in zip(made[1], wanted[1], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3, rtol=0)
+    assert model.weight_bytes == weight
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(1, 24), (7, 24), (2, 3, 24), (300, 24)])
+def test_a_packed_layer_is_the_layer(
+    dtype: torch.dtype, bias: bool, shape: tuple[int, ...]
+) -> None:
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("oneDNN has no products of bfloat16 on this CPU")
+    assert packing.works(dtype)
+    layer = nn.Linear(24, 40, bias=bias).to(dtype)
+    rows = torch.randn(shape).to(dtype)
+    packed = PackedLinear(layer)
+    with torch.inference_mode():
+        torch.testing.assert_close(packed(rows), layer(rows), rtol=2e-2, atol=2e-2)
+    assert torch.equal(packed.weight, layer.weight)
+    back = packed.unpacked()
+    assert torch.equal(back.weight, layer.weight)
+    assert (back.bias is None) is (not bias)
+
+
+def test_the_state_dict_is_that_of_the_plain_network(checkpoint: Checkpoint) -> None:
+    model = cross_encoder(checkpoint("bert-cross"))
+    ways = model.ways
+    wanted, mark = ways.network.state_dict(), fingerprint([ways.network])
+    ways.pack()
+    made = ways.network.state_dict()
+    assert made.keys() == wanted.keys()
+    assert all(torch.equal(made[name], wanted[name]) for name in wanted)
+    with ways.plain_weights(model.runner.exclusive):
+        assert fingerprint([ways.network]) == mark
+        assert not ways.packed
+    assert ways.packed
+
+
+def test_requests_meet_no_network_that_is_half_unpacked(checkpoint: Checkpoint) -> None:
+    model = cross_encoder(checkpoint("bert-cross"))
+    wanted = score(model)
+    model.ways.pack()
+    over = threading.Event()
+
+    def switch() -> None:
+        while not over.is_set():
+            with model.ways.plain_weights(model.runner.exclusive):
+                pass
+
+    with ThreadPoolExecutor(1) as pool:
+        switching = pool.submit(switch)
+        try:
+            for _ in range(100):
+                np.testing.assert_allclose(score(model), wanted, atol=1e-4, rtol=0)
+        finally:
+            over.set()
+        switching.result()
+
+
+def test_no_second_copy_of_the_weights_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(*(nn.Linear(8, 8) for _ in range(4)))
+    alive = [weakref.ref(layer) for layer in network]
+    seen: list[int] = []
+
+    class Watched(PackedLinear):
+        def __init__(self, *given: Any) -> None:
+            seen.append(sum(ref() is not None for ref in alive))
+            super().__init__(*given)
+
+    monkeypatch.setattr(packing, "PackedLinear", Watched)
+    pack(network)
+    assert seen == [4, 3, 2, 1]
+
+
+def test_a_model_that_answers_otherwise_when_packed_stays_plain(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A network may use its layers in a way that packing does not know of."""
+    model = cross_encoder(checkpoint("bert-cross"))
+    wanted = exact_score(model)
+    forward = PackedLinear.forward
+    monkeypatch.setattr(PackedLinear, "forward", lambda self, rows: 1.5 * forward(self, rows))
+    pack_weights(model, "float32")
+    assert "packed weights are left out" in caplog.text
+    assert list(model.ways.all()) == ["sdpa", "eager"]
+    np.testing.assert_allclose(exact_score(model), wanted, atol=1e-6, rtol=0)
+
+
+def test_packing_by_name_that_cannot_be_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    Ways("half", nn.Sequential(nn.Linear(4, 4)).half(), weights="packed").pack()
+    assert "half keeps its weights plain" in caplog.text
+
+
+def test_a_weight_that_others_use_too_stays() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words = nn.Embedding(8, 4)
+            self.out = nn.Linear(4, 8)
+            self.out.weight = self.words.weight
+            self.own = nn.Linear(4, 4)
+
+    network = Tied()
+    pack(network)
+    assert type(network.out) is nn.Linear
+    assert type(network.own) is PackedLinear
+
+
+def test_parts_that_must_be_exact_are_left_alone() -> None:
+    class Careful(nn.Module):
+        exact_parts = ("head", "last")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Linear(4, 4)
+            self.head = nn.Sequential(nn.Linear(4, 4))
+            self.last = nn.Linear(4, 1)
+
+    network = Careful()
+    pack(network)
+    kinds = [type(each) for each in (network.body, network.head[0], network.last)]
+    assert kinds == [PackedLinear, nn.Linear, nn.Linear]
+
+
+def test_what_no_product_is_there_for_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = nn.Sequential(nn.Linear(4, 4)).half()
+    pack(half)
+    assert not is_packed(half)
+    assert not can_pack(half)
+    packing.works.cache_clear()
+    monkeypatch.setattr(packing, "_ROWS", "no number")
+    assert not packing.works(torch.float32)
+    packing.works.cache_clear()
+
+
+@pytest.mark.parametrize("activation", [GELUActivation(), nn.GELU(approximate="tanh")])
+def test_a_network_of_another_make_keeps_its_activation(activation: nn.Module) -> None:
+    """Only of transformers' own modules is it known that they call one after the other."""
+
+    class Middle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = nn.Linear(4, 4)
+            self.intermediate_act_fn = activation
+
+    network = Middle()
+    pack(network)
+    assert network.dense.gelu is None
+    assert network.intermediate_act_fn is activation
+
+
+@pytest.mark.parametrize(
+    ("weights", "offered"),
+    [
+        ("auto", ["sdpa, packed weights", "eager, packed weights", "sdpa"]),
+        ("packed", ["sdpa, packed weights", "eager, packed weights"]),
+        ("plain", ["sdpa", "eager"]),
+    ],
+)
+def test_which_layouts_are_offered(
+    checkpoint: Checkpoint, weights: str, offered: list[str]
+) -> None:
+    network = cross_encoder(checkpoint("bert-cross")).ways.network
+    ways = Ways("model", network, weights=weights)
+    ways.pack()
+    assert list(ways.all()) == offered
+    wanted = dict(ways.all())
+    for name in offered:
+        wanted[name]()
+        assert next(iter(ways.all())) == name
+        assert ways.packed is name.endswith("packed weights")
+
+
+@pytest.mark.parametrize(("weights", "packed"), [("auto", True), ("plain", False)])
+def test_a_model_is_packed_when_it_is_loaded(
+    checkpoint: Checkpoint, weights: str, packed: bool
+) -> None:
+    catalog = Catalog({"bi-encoder": {}, "cross-encoder": {"mine": str(checkpoint("bert-cross"))}})
+    provider = Provider(catalog, lambda: replace(FLOAT32, weights=weights), offline=True)
+    try:
+        model: Any = provider.cross("mine")
+        assert model.ways.packed is packed
+        assert model.runner.lanes == 2
+    finally:
+        provider.close()
+
+
+NEW_SHAPES = """
+import torch
+from reranker.backends.device import choose
+from reranker.backends.cpu_bert.prepacked_linear import PackedLinear
+
+choose("cpu", threads=1)
+torch.set_num_threads(1)
+
+linear, seen = PackedLinear(torch.nn.Linear(384, 384).requires_grad_(False)), {}
+with torch.inference_mode():
+    for rows in range(200, 700):
+        linear(torch.ones(rows, 384))
+        seen[rows] = resident() if rows in (300, 699) else 0
+print(seen[699] - seen[300])
+"""
+
+
+@needs_proc
+def test_ever_new_numbers_of_rows_take_no_more_memory() -> None:
+    """Unless told otherwise oneDNN keeps a quarter of a megabyte for each, 100 MiB here."""
+    assert printed_by(NEW_SHAPES) < 20

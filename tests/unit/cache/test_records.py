@@ -1,0 +1,89 @@
+"""What is written down of a result is read back as it was, and rubbish is not read at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reranker.cache.records import POOLED, TOKENS, KnownPair, KnownText
+from reranker.families.bi_encoder_network import Output
+
+sizes = st.integers(0, 7)
+
+
+def text(width: int, rows: int | None, token_width: int, weighed: bool) -> KnownText:
+    random = np.random.default_rng(width)
+    tokens = None if rows is None else random.integers(-32767, 32767, (rows, token_width))
+    count = rows or 0
+    return KnownText(
+        output=Output(
+            vector=random.normal(size=width).astype(np.float32),
+            tokens=None if tokens is None else tokens.astype(np.int16),
+            weights=random.random(count, np.float32) if weighed and rows is not None else None,
+        ),
+        count=count + 3,
+        truncated=bool(width % 2),
+        ids=random.integers(0, 2**31 - 1, count).astype(np.int32),
+        spans=random.integers(0, 9, (count, 2)).astype(np.int32),
+    )
+
+
+def assert_same(found: KnownText | None, wanted: KnownText, *, tokens: bool) -> None:
+    assert found is not None
+    assert (found.count, found.truncated) == (wanted.count, wanted.truncated)
+    np.testing.assert_array_equal(found.output.vector, wanted.output.vector)
+    assert (found.output.tokens is not None) == tokens
+    if tokens:
+        for name in ("tokens", "weights"):
+            one, other = getattr(found.output, name), getattr(wanted.output, name)
+            assert (one is None) == (other is None)
+            if one is not None:
+                np.testing.assert_array_equal(one, other)
+                assert one.shape == other.shape
+                assert one.dtype == other.dtype
+        np.testing.assert_array_equal(found.ids, wanted.ids)
+        np.testing.assert_array_equal(found.spans, wanted.spans)
+        assert found.nbytes == wanted.nbytes
+
+
+@given(st.integers(1, 9), st.one_of(st.none(), sizes), st.integers(1, 9), st.booleans())
+def test_a_text_is_read_back_as_it_was(
+    width: int, rows: int | None, token_width: int, weighed: bool
+) -> None:
+    made = text(width, rows, token_width, weighed)
+    shelves = made.shelves()
+    assert_same(KnownText.read(shelves[POOLED]), made, tokens=False)
+    assert (TOKENS in shelves) == (rows is not None)
+    if rows is not None:
+        assert_same(KnownText.read(shelves[TOKENS]), made, tokens=True)
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False), st.integers(0, 9), st.booleans())
+def test_a_pair_is_read_back_as_it_was(logit: float, count: int, truncated: bool) -> None:
+    made = KnownPair(logit, count, truncated)
+    assert KnownPair.read(made.shelves()[""]) == made
+
+
+@given(st.binary(max_size=200))
+def test_rubbish_is_never_an_error(data: bytes) -> None:
+    for kind in (KnownPair, KnownText):
+        kind.read(data)
+
+
+def test_what_was_cut_off_or_added_to_is_not_read() -> None:
+    whole = text(4, 3, 5, weighed=True).shelves()[TOKENS]
+    assert KnownText.read(whole) is not None
+    for end in range(len(whole)):
+        assert KnownText.read(whole[:end]) is None
+    assert KnownText.read(whole + b"\0") is None
+    assert KnownPair.read(KnownPair(1.0, 2, True).shelves()[""] + b"\0") is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_not_finite_is_not_read(bad: float) -> None:
+    assert KnownPair.read(KnownPair(bad, 1, False).shelves()[""]) is None
+    made = text(4, None, 1, weighed=False)
+    made.output.vector[2] = bad
+    assert KnownText.read(made.shelves()[POOLED]) is None

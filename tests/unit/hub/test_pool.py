@@ -1,0 +1,189 @@
+"""The provider: one load a model, whoever asks, and a failed one can be tried again."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support.live import wait_until
+from support.models import FLOAT32
+
+from reranker.backends.device import Hardware
+from reranker.errors import ModelUnavailable, UnknownModel
+from reranker.hub import pool as provider_module
+from reranker.hub.catalog import Catalog
+from reranker.hub.pool import Provider
+from reranker.types import Call
+
+Checkpoint = Callable[[str], Path]
+
+
+class Slow:
+    """Stands where hardware is chosen, a step of every load, and can hold it up or fail it."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.fault: BaseException | None = None
+
+    def __call__(self) -> Hardware:
+        self.calls += 1
+        self.entered.set()
+        assert self.gate.wait(30)
+        if self.fault is not None:
+            raise self.fault
+        return FLOAT32
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def provider(checkpoint: Checkpoint, slow: Slow) -> Iterator[Provider]:
+    made = Provider(catalog(checkpoint), slow, offline=True)
+    yield made
+    slow.gate.set()
+    made.close()
+
+
+def catalog(checkpoint: Checkpoint) -> Catalog:
+    return Catalog(
+        {
+            "bi-encoder": {
+                "tiny": str(checkpoint("bert-mean")),
+                "wrong": str(checkpoint("bert-cross")),
+            },
+            "cross-encoder": {"tiny-cross": str(checkpoint("bert-cross"))},
+        }
+    )
+
+
+def test_nothing_is_loaded_before_it_is_asked_for(provider: Provider, slow: Slow) -> None:
+    assert provider.loaded() == ()
+    assert provider.states() == {}
+    assert slow.calls == 0
+
+
+def test_sixteen_threads_share_one_load(provider: Provider, slow: Slow) -> None:
+    slow.gate.clear()
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(provider.bi, name) for name in ["tiny", "TINY"] * 8]
+        assert slow.entered.wait(30)
+        assert provider.states()["tiny"] == "loading"
+        slow.gate.set()
+        models = {id(each.result(60)) for each in asked}
+    assert len(models) == 1
+    assert len(provider.loaded()) == 1
+    assert slow.calls == 1
+
+
+def test_roles_are_loaded_apart(provider: Provider) -> None:
+    assert provider.bi("tiny") is not provider.cross("tiny-cross")
+    assert len(provider.loaded()) == 2
+
+
+def test_states_can_be_read_while_a_model_is_loading(provider: Provider, slow: Slow) -> None:
+    slow.gate.clear()
+    with ThreadPoolExecutor(2) as pool:
+        load = pool.submit(provider.bi, "tiny")
+        assert slow.entered.wait(30)
+        assert pool.submit(provider.states).result(5) == {"tiny": "loading"}
+        slow.gate.set()
+        load.result(60)
+    assert provider.states() == {"tiny": "ready"}
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("no such device"), SystemExit(1), MemoryError()])
+def test_a_failed_load_is_told_and_can_be_tried_again(
+    provider: Provider, slow: Slow, fault: BaseException
+) -> None:
+    slow.fault = fault
+    with pytest.raises(type(fault)):
+        provider.bi("tiny")
+    assert provider.states() == {"tiny": "failed"}
+    slow.fault = None
+    provider.bi("tiny")
+    assert provider.states() == {"tiny": "ready"}
+
+
+def test_a_folder_that_appears_later_is_loaded_then(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    later = tmp_path / "later"
+    made = Provider(Catalog({"bi-encoder": {"later": str(later)}}), lambda: FLOAT32, offline=True)
+    with pytest.raises(ModelUnavailable):
+        made.bi("later")
+    shutil.copytree(checkpoint("bert-mean"), later)
+    assert made.bi("later").name == "later"
+    made.close()
+
+
+def test_a_caller_waits_no_longer_than_its_patience_and_the_load_goes_on(
+    checkpoint: Checkpoint, slow: Slow
+) -> None:
+    made = Provider(catalog(checkpoint), slow, offline=True, patience=0.05)
+    slow.gate.clear()
+    with pytest.raises(ModelUnavailable, match="is being loaded"):
+        made.bi("tiny")
+    slow.gate.set()
+    made.warm([("bi-encoder", "tiny")])  # waits however long it takes
+    assert made.bi("tiny").name == "tiny"
+    assert slow.calls == 1
+    made.close()
+
+
+def test_why_a_load_failed_is_told_for_a_while_to_those_who_did_not_wait(
+    checkpoint: Checkpoint,
+    slow: Slow,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = Provider(catalog(checkpoint), slow, offline=True, patience=0.05)
+    slow.gate.clear()
+    slow.fault = ModelUnavailable("no route to the hub")
+    with pytest.raises(ModelUnavailable, match="is being loaded"):
+        made.bi("tiny")
+    slow.gate.set()
+    wait_until(lambda: made.states() == {"tiny": "failed"})
+    for _ in range(2):
+        with pytest.raises(ModelUnavailable, match="no route to the hub"):
+            made.bi("tiny")
+    assert slow.calls == 1
+    assert "model tiny cannot be loaded: no route to the hub" in caplog.text
+    slow.fault = None
+    later = time.monotonic() + 60
+    monkeypatch.setattr(provider_module.time, "monotonic", lambda: later)
+    made.warm([("bi-encoder", "tiny")])
+    assert made.states() == {"tiny": "ready"}
+    made.close()
+
+
+def test_a_model_of_the_other_role_is_refused_with_the_reason(provider: Provider) -> None:
+    with pytest.raises(ModelUnavailable, match="cannot serve as a bi-encoder"):
+        provider.bi("wrong")
+    with pytest.raises(UnknownModel):
+        provider.cross("tiny")
+
+
+def test_the_embedded_pair_needs_no_network_and_no_other_configured_base(
+    checkpoint: Checkpoint,
+) -> None:
+    mapped = {"bi-encoder": {"all-MiniLM-L6-v2": str(checkpoint("bert-mean"))}}
+    made = Provider(Catalog(mapped), lambda: FLOAT32, offline=True)  # type: ignore[arg-type]
+    scored = made.cross("minilm-l6-cross-encoder").score("q", ["d"], max_tokens=9, call=Call())
+    assert len(scored.logits) == 1
+    made.close()
+
+
+def test_close_stops_the_models(provider: Provider) -> None:
+    model = provider.bi("tiny")
+    provider.close()
+    with pytest.raises(ModelUnavailable):
+        model.encode(["text"], kind="query", max_tokens=None, tokens=False, call=Call())

@@ -1,0 +1,629 @@
+"""The promises of the runner, kept under threads, failures and deaths."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from reranker.errors import Cancelled, DeadlineExceeded, InferenceError, ModelUnavailable
+from reranker.scheduling.scheduler import Runner
+from reranker.scheduling.workers import Lane, Threads
+from reranker.types import Call
+
+WAIT = 20.0  # seconds: long enough for a loaded machine, short enough to see a hang
+
+
+class Model:
+    """A model of strings: its answer to a text is the text in capitals.
+
+    It notes every batch, and can be held until a test lets it go on.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.threads: set[str] = set()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Semaphore(0)
+        self.fault: Callable[[str], BaseException | None] = lambda text: None
+
+    def __call__(self, batch: list[str]) -> Sequence[str]:
+        self.threads.add(threading.current_thread().name)
+        self.batches.append(list(batch))
+        self.entered.release()
+        assert self.gate.wait(WAIT)
+        for text in batch:
+            if (fault := self.fault(text)) is not None:
+                raise fault
+        return [text.upper() for text in batch]
+
+    def hold(self) -> None:
+        self.gate.clear()
+
+    def wait_inside(self) -> None:
+        assert self.entered.acquire(timeout=WAIT)
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+def runner(model: Model) -> Iterator[Runner[str, str]]:
+    made: Runner[str, str] = Runner("test", model, len, token_budget=40)
+    yield made
+    model.gate.set()
+    made.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(40) as made:
+        yield made
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.002)
+
+
+def block(runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor) -> object:
+    """Keep the worker busy with one item, so that what comes next has to wait together."""
+    model.hold()
+    first = pool.submit(runner, ["first"], Call())
+    model.wait_inside()
+    return first
+
+
+def close_meanwhile(runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor) -> None:
+    """Close a runner whose batches are held, and let them go on once it is closing."""
+    closing = pool.submit(runner.close)
+    until(lambda: runner._closed)
+    model.gate.set()
+    closing.result(WAIT)
+
+
+def test_results_come_back_in_the_order_of_the_items(runner: Runner[str, str]) -> None:
+    texts = [f"{'x' * (i * 7 % 23)}{i}" for i in range(200)]
+    assert runner(texts, Call()) == [text.upper() for text in texts]
+
+
+def test_no_items_need_no_worker(runner: Runner[str, str], model: Model) -> None:
+    assert runner([], Call()) == []
+    assert model.threads == set()
+
+
+def test_equal_items_each_get_a_result(runner: Runner[str, str]) -> None:
+    assert runner(["same"] * 30, Call()) == ["SAME"] * 30
+
+
+def test_calls_that_wait_together_are_merged_into_one_batch(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    block(runner, model, pool)
+    calls = [pool.submit(runner, [f"call{i}"], Call()) for i in range(8)]
+    until(lambda: len(runner._work.calls) == 8)
+    model.gate.set()
+    assert [call.result(WAIT) for call in calls] == [[f"CALL{i}"] for i in range(8)]
+    # Eight items of five tokens are just the budget of forty.
+    assert [len(batch) for batch in model.batches] == [1, 8]
+
+
+def test_an_idle_worker_starts_at_once_and_waits_for_no_company(
+    runner: Runner[str, str], model: Model
+) -> None:
+    runner(["warm"], Call())
+    start = time.monotonic()
+    for _ in range(20):
+        runner(["alone"], Call())
+    assert time.monotonic() - start < 2.0  # a runner that sleeps to fill a batch takes longer
+    assert len(model.batches) == 21
+
+
+def test_batches_keep_the_token_budget(runner: Runner[str, str], model: Model) -> None:
+    texts = ["x" * (1 + i % 50) for i in range(300)]
+    runner(texts, Call())
+    for batch in model.batches:
+        assert len(batch) == 1 or max(map(len, batch)) * len(batch) <= 40
+
+
+def test_a_call_may_ask_for_smaller_batches_for_itself_alone(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    block(runner, model, pool)
+    small = pool.submit(runner, ["abcd"] * 7, Call(batch_size=2))
+    until(lambda: len(runner._work.calls) == 1)
+    large = pool.submit(runner, ["wxyz"] * 7, Call())
+    until(lambda: len(runner._work.calls) == 2)
+    model.gate.set()
+    assert small.result(WAIT) == ["ABCD"] * 7
+    assert large.result(WAIT) == ["WXYZ"] * 7
+    assert all(len(batch) <= 2 for batch in model.batches if "abcd" in batch)
+
+
+def test_ten_thousand_items_do_not_hold_up_a_call_of_one(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    block(runner, model, pool)
+    huge = pool.submit(runner, ["abcd"] * 10_000, Call())
+    until(lambda: len(runner._work.calls) == 1)
+    small = pool.submit(runner, ["hi"], Call())
+    until(lambda: len(runner._work.calls) == 2)
+    model.gate.set()
+    assert small.result(WAIT) == ["HI"]
+    # It is part of the next round, which is a few batches long; the other's take a thousand.
+    at = next(i for i, batch in enumerate(model.batches) if "hi" in batch)
+    assert at <= 8
+    assert huge.result(WAIT) == ["ABCD"] * 10_000
+    assert len(model.batches) >= 1000
+
+
+def test_tiny_batches_asked_for_by_one_call_do_not_hold_up_the_others(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    # A batch of one takes nearly as long as a full one, so a share is counted in batches too.
+    block(runner, model, pool)
+    huge = pool.submit(runner, ["a"] * 2_000, Call(batch_size=1))
+    until(lambda: len(runner._work.calls) == 1)
+    small = pool.submit(runner, ["hi"], Call())
+    until(lambda: len(runner._work.calls) == 2)
+    model.gate.set()
+    assert small.result(WAIT) == ["HI"]
+    assert next(i for i, batch in enumerate(model.batches) if "hi" in batch) <= 8
+    assert len(huge.result(WAIT)) == 2_000
+
+
+def test_calls_with_much_left_take_turns(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    block(runner, model, pool)
+    both = [pool.submit(runner, [letter * 4] * 400, Call()) for letter in "ab"]
+    until(lambda: len(runner._work.calls) == 2)
+    model.gate.set()
+    for call in both:
+        call.result(WAIT)
+    first_half = [text for batch in model.batches[1 : len(model.batches) // 2] for text in batch]
+    share = first_half.count("aaaa") / len(first_half)
+    assert 0.4 < share < 0.6
+
+
+def test_no_result_is_mixed_up_between_32_threads(
+    runner: Runner[str, str], pool: ThreadPoolExecutor
+) -> None:
+    def many(seed: int) -> None:
+        for turn in range(25):
+            texts = [f"{seed}.{turn}.{i}" + "y" * ((seed * i) % 30) for i in range(seed % 9 + 1)]
+            assert runner(texts, Call()) == [text.upper() for text in texts]
+
+    for done in [pool.submit(many, seed) for seed in range(32)]:
+        done.result(WAIT * 3)
+
+
+def test_all_batches_run_on_one_thread(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    for done in [pool.submit(runner, ["a", "b"], Call()) for _ in range(30)]:
+        done.result(WAIT)
+    assert model.threads == {"model test"}
+
+
+def test_a_deadline_that_passed_before_is_refused_without_work(
+    runner: Runner[str, str], model: Model
+) -> None:
+    with pytest.raises(DeadlineExceeded):
+        runner(["late"], Call(deadline=time.monotonic() - 1))
+    assert model.batches == []
+
+
+def test_a_deadline_ends_the_wait_and_drops_what_is_left(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    block(runner, model, pool)
+    late = pool.submit(runner, ["late"] * 500, Call(deadline=time.monotonic() + 0.1))
+    with pytest.raises(DeadlineExceeded):
+        late.result(WAIT)  # though the worker is still held
+    model.gate.set()
+    assert runner(["after"], Call()) == ["AFTER"]
+    assert not any("late" in batch for batch in model.batches)
+
+
+def test_a_deadline_within_a_long_call_stops_its_remaining_batches(
+    runner: Runner[str, str], model: Model
+) -> None:
+    started = time.monotonic()
+
+    def slow(text: str) -> None:
+        time.sleep(0.02)
+
+    model.fault = slow
+    with pytest.raises(DeadlineExceeded):
+        runner(["x" * 40] * 1000, Call(deadline=started + 0.3))
+    assert time.monotonic() - started < 5
+    assert len(model.batches) < 100
+
+
+def test_a_cancelled_call_ends_and_its_items_are_dropped(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    block(runner, model, pool)
+    call = Call()
+    gone = pool.submit(runner, ["gone"] * 500, call)
+    until(lambda: len(runner._work.calls) == 1)
+    call.cancelled.set()
+    with pytest.raises(Cancelled):
+        gone.result(WAIT)
+    model.gate.set()
+    assert runner(["after"], Call()) == ["AFTER"]
+    assert not any("gone" in batch for batch in model.batches)
+
+
+def test_a_failing_item_fails_its_own_call_alone(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.fault = lambda text: RuntimeError("cannot read it") if text == "bad" else None
+    block(runner, model, pool)
+    good = [pool.submit(runner, [f"g{i}"], Call()) for i in range(6)]
+    bad = pool.submit(runner, ["ok", "bad"], Call())
+    until(lambda: len(runner._work.calls) == 7)
+    model.gate.set()
+    assert [call.result(WAIT) for call in good] == [[f"G{i}"] for i in range(6)]
+    with pytest.raises(InferenceError) as caught:
+        bad.result(WAIT)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert "cannot read it" not in str(caught.value)
+    assert runner.stats.failed_items == 1
+
+
+def test_a_call_that_has_failed_runs_no_further_items(
+    runner: Runner[str, str], model: Model
+) -> None:
+    model.fault = lambda text: RuntimeError("all bad")
+    with pytest.raises(InferenceError):
+        runner(["bad!"] * 5000, Call())
+    assert len(model.batches) < 100
+
+
+def test_too_few_results_are_an_error_for_every_waiter_and_not_a_mix_up() -> None:
+    runner: Runner[str, str] = Runner("short", lambda batch: batch[:-1], len, token_budget=40)
+    with pytest.raises(InferenceError):
+        runner(["a", "b", "c"], Call())
+    runner.close()
+
+
+@pytest.mark.parametrize("death", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_killed_worker_is_replaced_and_every_waiter_is_answered(
+    runner: Runner[str, str],
+    model: Model,
+    pool: ThreadPoolExecutor,
+    death: type[BaseException],
+) -> None:
+    model.fault = lambda text: death() if text == "kill" else None
+    block(runner, model, pool)
+    victim = pool.submit(runner, ["kill"], Call())
+    until(lambda: len(runner._work.calls) == 1)
+    # More than one round's worth, so that some of it was not in hand when the worker died.
+    others = [pool.submit(runner, [f"o{i:02d}"] * 40, Call()) for i in range(20)]
+    until(lambda: len(runner._work.calls) == 21)
+    model.gate.set()
+    with pytest.raises(InferenceError, match="died and was replaced"):
+        victim.result(WAIT)
+    for i, other in enumerate(others):
+        error = other.exception(WAIT)
+        if error is None:
+            assert other.result() == [f"O{i:02d}"] * 40
+        else:
+            assert isinstance(error, InferenceError)
+    assert runner(["alive"], Call()) == ["ALIVE"]
+    assert runner.alive
+
+
+def test_the_runner_says_that_its_worker_is_dead_until_it_is_replaced(
+    runner: Runner[str, str], model: Model
+) -> None:
+    assert runner.alive
+    model.fault = lambda text: SystemExit() if text == "kill" else None
+    with pytest.raises(InferenceError):
+        runner(["kill"], Call())
+    assert runner.alive  # the victim's own wait replaced it
+    runner._workers[0].thread = threading.Thread()  # one that never ran stands for a dead one
+    assert not runner.alive
+    assert runner(["next"], Call()) == ["NEXT"]
+    assert runner.alive
+
+
+def test_an_answer_already_given_is_not_taken_back_by_a_later_death(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    # The longer item is run first; the shorter one then kills the worker in the same round.
+    model.fault = lambda text: SystemExit() if text == "kill" else None
+    block(runner, model, pool)
+    done = pool.submit(runner, ["x" * 40], Call())
+    killed = pool.submit(runner, ["kill"], Call())
+    until(lambda: len(runner._work.calls) == 2)
+    model.gate.set()
+    assert done.result(WAIT) == ["X" * 40]
+    with pytest.raises(InferenceError):
+        killed.result(WAIT)
+
+
+def test_close_lets_the_running_batch_end_and_refuses_the_rest(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    block(runner, model, pool)
+    waiting = [pool.submit(runner, [f"w{i}"] * 100, Call()) for i in range(5)]
+    until(lambda: len(runner._work.calls) == 5)
+    close_meanwhile(runner, model, pool)
+    for call in waiting:
+        with pytest.raises(ModelUnavailable, match="shutting down"):
+            call.result(WAIT)
+    assert len(model.batches) == 1
+    with pytest.raises(ModelUnavailable):
+        runner(["too late"], Call())
+    assert not runner.alive
+
+
+def test_close_ends_after_the_running_batch_not_after_the_round(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.hold()
+    call = pool.submit(runner, ["x" * 40] * 50, Call())
+    model.wait_inside()  # the first of the round's batches
+    close_meanwhile(runner, model, pool)
+    with pytest.raises(ModelUnavailable):
+        call.result(WAIT)
+    assert len(model.batches) == 1
+
+
+def test_a_death_while_closing_still_answers_every_waiter(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.fault = lambda text: SystemExit()
+    first = block(runner, model, pool)
+    waiting = pool.submit(runner, ["waits"], Call())
+    until(lambda: len(runner._work.calls) == 1)
+    close_meanwhile(runner, model, pool)
+    for call in (first, waiting):
+        with pytest.raises((InferenceError, ModelUnavailable)):
+            call.result(WAIT)  # type: ignore[attr-defined]
+
+
+def test_close_can_be_called_twice_and_before_any_work(model: Model) -> None:
+    runner: Runner[str, str] = Runner("idle", model, len, token_budget=40)
+    runner.close()
+    runner.close()
+    with pytest.raises(ModelUnavailable):
+        runner(["no"], Call())
+
+
+def test_an_interrupted_caller_leaves_no_work_behind(
+    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    block(runner, model, pool)
+    with pytest.raises(KeyboardInterrupt):
+        runner(["left"] * 300, Call(deadline=time.monotonic() + 0.05, cancelled=_once(runner)))
+    model.gate.set()
+    assert runner(["after"], Call()) == ["AFTER"]
+    assert not any("left" in batch for batch in model.batches)
+
+
+def _once(runner: Runner[str, str]) -> threading.Event:
+    """Return an event whose look-up interrupts the first time that the caller waits."""
+
+    class Interrupting(threading.Event):
+        def is_set(self) -> bool:
+            on_caller = not threading.current_thread().name.startswith("model ")
+            if on_caller and any(waiting.call.cancelled is self for waiting in runner._work.calls):
+                raise KeyboardInterrupt
+            return False
+
+    return Interrupting()
+
+
+@pytest.fixture
+def lanes(model: Model) -> Iterator[Runner[str, str]]:
+    """A runner with two lanes of one thread each, or one of two."""
+    made: Runner[str, str] = Runner("test", model, len, 1000, Threads(2))
+    made.lanes = 2
+    yield made
+    model.gate.set()
+    made.close()
+
+
+def test_two_lanes_run_two_batches_at_a_time(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.hold()
+    call = pool.submit(lanes, ["x" * 100] * 8, Call())
+    model.wait_inside()
+    model.wait_inside()  # though the first is still held
+    model.gate.set()
+    assert call.result(WAIT) == ["X" * 100] * 8
+    assert sorted(map(len, model.batches)) == [4, 4]
+
+
+def test_a_batch_alone_has_all_threads_and_two_have_half_each(pool: ThreadPoolExecutor) -> None:
+    used, here = [], threading.local()
+
+    def run(batch: list[str]) -> list[str]:
+        used.append(here.count)
+        meet.wait(WAIT)
+        return batch
+
+    runner = Runner("test", run, len, 1000, Threads(2, lambda n: setattr(here, "count", n)))
+    runner.lanes = 2
+    meet = threading.Barrier(1)
+    runner(["alone"], Call())
+    assert used == [2]
+    meet = threading.Barrier(2)
+    runner(["x" * 300, "y" * 300], Call())
+    assert used[1:] == [1, 1]
+    runner.close()
+
+
+def test_a_small_batch_is_done_by_one_thread() -> None:
+    used, here = [], threading.local()
+
+    def run(batch: list[str]) -> list[str]:
+        used.append(here.count)
+        return batch
+
+    runner = Runner("test", run, len, 1000, Threads(2, lambda n: setattr(here, "count", n)))
+    runner.small = 100
+    for text in ("x" * 100, "x" * 101):
+        runner([text], Call())
+    runner(["x" * 40, "x" * 60], Call())  # 120 with its padding
+    runner.close()
+    assert used == [1, 2, 2]
+
+
+def test_what_comes_while_a_batch_has_all_threads_is_merged(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    block(lanes, model, pool)
+    calls = [pool.submit(lanes, [f"call{i}"], Call()) for i in range(8)]
+    until(lambda: len(lanes._work.calls) == 8)
+    time.sleep(0.05)
+    assert len(model.batches) == 1, "a second batch would have had no thread of its own"
+    model.gate.set()
+    assert [call.result(WAIT) for call in calls] == [[f"CALL{i}"] for i in range(8)]
+    assert [len(batch) for batch in model.batches] == [1, 8]
+
+
+def test_a_call_spread_over_lanes_comes_back_whole_and_in_order(
+    lanes: Runner[str, str], pool: ThreadPoolExecutor
+) -> None:
+    def many(seed: int) -> None:
+        for turn in range(20):
+            texts = [f"{seed}.{turn}.{i}" + "y" * (37 * i % 300) for i in range(seed % 40 + 1)]
+            assert lanes(texts, Call()) == [text.upper() for text in texts]
+
+    for done in [pool.submit(many, seed) for seed in range(32)]:
+        done.result(WAIT * 3)
+
+
+def test_a_lane_that_dies_fails_what_it_had_in_hand_and_not_the_other_lane_s(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.fault = lambda text: SystemExit() if text.startswith("kill") else None
+    block(lanes, model, pool)
+    good = pool.submit(lanes, ["g" * 900], Call())
+    bad = pool.submit(lanes, ["kill" * 200], Call())
+    until(lambda: len(lanes._work.calls) == 2)
+    model.gate.set()
+    assert good.result(WAIT) == ["G" * 900]
+    with pytest.raises(InferenceError, match="died and was replaced"):
+        bad.result(WAIT)
+    assert lanes(["x" * 300] * 4, Call()) == ["X" * 300] * 4
+    assert lanes.alive
+
+
+def test_close_waits_for_both_lanes_and_answers_every_waiter(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.hold()
+    call = pool.submit(lanes, ["x" * 500] * 40, Call())
+    model.wait_inside()
+    model.wait_inside()
+    close_meanwhile(lanes, model, pool)
+    with pytest.raises(ModelUnavailable):
+        call.result(WAIT)
+    assert len(model.batches) == 2
+
+
+def test_whoever_has_the_network_exclusively_sees_no_batch_run(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    with lanes.exclusive():
+        call = pool.submit(lanes, ["x" * 300] * 6, Call())
+        time.sleep(0.1)
+        assert model.batches == []
+    assert call.result(WAIT) == ["X" * 300] * 6
+
+
+def test_a_call_whose_batches_all_run_is_answered_though_the_runner_closes(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.hold()
+    call = pool.submit(lanes, ["x" * 100] * 8, Call())
+    model.wait_inside()
+    model.wait_inside()
+    close_meanwhile(lanes, model, pool)
+    assert call.result(WAIT) == ["X" * 100] * 8
+
+
+def test_a_split_batch_that_is_not_run_to_its_end_is_answered(
+    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
+    model.fault = lambda text: RuntimeError("not together") if len(model.batches[-1]) > 1 else None
+    model.hold()
+    call = pool.submit(lanes, ["x" * 100] * 2, Call())
+    model.wait_inside()
+    close_meanwhile(lanes, model, pool)
+    with pytest.raises(ModelUnavailable):
+        call.result(WAIT)
+
+
+def test_a_worker_that_dies_while_it_plans_leaves_nobody_waiting(
+    lanes: Runner[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reranker.scheduling.scheduler.plan", fails)
+        with pytest.raises(InferenceError, match="died"):
+            lanes(["x"], Call())
+    assert lanes(["after"], Call()) == ["AFTER"]
+
+
+def test_where_there_is_no_thread_for_a_second_lane_the_first_does_the_work(
+    lanes: Runner[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Lane.start
+
+    def refuse(lane: Lane[object], *arguments: object) -> None:
+        if lane is not lanes._workers[0]:
+            raise RuntimeError("can't start new thread")
+        start(lane, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Lane, "start", refuse)
+    assert lanes(["x" * 300] * 6, Call()) == ["X" * 300] * 6
+    assert lanes.alive
+
+
+def test_a_lane_that_is_one_too_many_ends(lanes: Runner[str, str], model: Model) -> None:
+    lanes(["x" * 300] * 6, Call())
+    lanes.lanes = 1
+    for _ in range(10):
+        assert lanes(["x" * 300] * 6, Call()) == ["X" * 300] * 6
+    until(lambda: lanes._workers[1].thread is None)
+    assert lanes.alive
+
+
+def test_stats_count_batches_items_and_padding(runner: Runner[str, str]) -> None:
+    runner(["x" * 10] * 8, Call())
+    stats = runner.stats
+    assert (stats.batches, stats.items, stats.failed_items) == (2, 8, 0)
+    assert stats.padding == 1.0
+
+
+def test_calls_one_after_the_other_stay_on_one_lane(pool: ThreadPoolExecutor) -> None:
+    ran: list[int] = []
+
+    def run(batch: list[str]) -> list[str]:
+        ran.append(threading.get_ident())
+        return batch
+
+    runner = Runner("test", run, len, 1000, Threads(2))
+    runner.lanes = 2
+    for number in range(50):
+        runner([f"call {number}"], Call())
+    runner.close()
+    assert len(set(ran)) == 1
