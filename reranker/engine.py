@@ -18,9 +18,9 @@ from reranker.types import (
     DEFAULT_METHOD,
     DEFAULT_RANK_FIELDS,
     DEFAULT_STAGE1_TOP_K,
-    Call,
     Document,
     Ranking,
+    RequestContext,
     RerankRequest,
 )
 
@@ -116,7 +116,7 @@ class Reranker:
                 max_tokens_per_doc=max_tokens_per_doc,
                 score_threshold=score_threshold,
                 explain=explain,
-                call=Call(deadline, threading.Event(), batch_size),
+                context=RequestContext(deadline, threading.Event(), batch_size),
             )
         )
 
@@ -155,7 +155,9 @@ class Reranker:
             raise InvalidRequest("texts is a list of texts, not one string", param="texts")
         deadline = None if timeout is None else time.monotonic() + timeout
         chosen = model or self.settings.model
-        return self.encode(EmbedRequest(tuple(texts), chosen, kind, dimensions, Call(deadline)))
+        return self.encode(
+            EmbedRequest(tuple(texts), chosen, kind, dimensions, RequestContext(deadline))
+        )
 
     def encode(self, request: EmbedRequest) -> Embeddings:
         """Return vectors as the request says, filling in nothing; see `embed`."""
@@ -201,13 +203,13 @@ class Reranker:
 def _provider(settings: Settings, patience: float | None) -> Models:
     from reranker.backends.device import choose
     from reranker.hub.catalog import Catalog
-    from reranker.hub.pool import Provider
+    from reranker.hub.pool import ModelPool
 
     catalog = Catalog(
         {"bi-encoder": settings.bi_encoders, "cross-encoder": settings.cross_encoders},
         settings.models_on_request,
     )
-    return Provider(
+    return ModelPool(
         catalog,
         lambda: choose(
             settings.device,

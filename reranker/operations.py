@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from reranker.errors import InvalidRequest
-from reranker.types import Call, Usage, clean
+from reranker.types import RequestContext, Usage, clean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,14 +31,14 @@ class EmbedRequest:
         dimensions: the first so many numbers of each vector, brought back to unit length.
             Only for models trained for it (Kusupati et al., "Matryoshka Representation
             Learning", NeurIPS 2022); all numbers if None.
-        call: deadline, cancellation and batch size.
+        context: deadline, cancellation and batch size.
     """
 
     inputs: tuple[Input, ...]
     model: str
     kind: Literal["query", "document"] = "document"
     dimensions: int | None = None
-    call: Call = field(default_factory=Call)
+    context: RequestContext = field(default_factory=RequestContext)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class TokenizeRequest:
     model: str
     role: Role = "bi-encoder"
     special: bool = True
-    call: Call = field(default_factory=Call)
+    context: RequestContext = field(default_factory=RequestContext)
 
 
 def embed(request: EmbedRequest, models: Models) -> Embeddings:
@@ -81,7 +81,7 @@ def embed(request: EmbedRequest, models: Models) -> Embeddings:
         kind=request.kind,
         max_tokens=None,
         tokens=False,
-        call=request.call,
+        context=request.context,
     )
     return Embeddings(
         vectors=_shorten(encoded.vectors, request.dimensions, _shortens(request.model, models)),

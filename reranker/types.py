@@ -98,7 +98,7 @@ def is_blank(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RequestContext:
     """What every step on behalf of one request must respect.
 
     Args:
@@ -146,7 +146,7 @@ class RerankRequest:
     score_threshold: float | None = None
     explain: bool = False
     profile: str | None = None
-    call: Call = field(default_factory=Call)
+    context: RequestContext = field(default_factory=RequestContext)
 
     def __post_init__(self) -> None:
         if not isinstance(self.query, str):
@@ -159,7 +159,7 @@ class RerankRequest:
         counts = {
             name: getattr(self, name) for name in ("top_n", "stage1_top_k", "max_tokens_per_doc")
         }
-        for name, value in {**counts, "batch_size": self.call.batch_size}.items():
+        for name, value in {**counts, "batch_size": self.context.batch_size}.items():
             if value is not None and not isinstance(value, Integral):
                 raise InvalidRequest(f"{name} must be a whole number", param=name)
             if value is not None and value < 1:

@@ -27,7 +27,7 @@ from reranker_bench.fitting import features, ladder
 from reranker_bench.fitting.sample import draw
 from reranker_bench.fitting.weights import fit
 from reranker_bench.pools import spaced
-from reranker_methods.features.bank import load_bank, save_bank
+from reranker_methods.features.token_statistics import load_token_statistics, save_token_statistics
 from reranker_methods.profile import file_name
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from reranker.families.cross_encoder import PairCrossEncoder
     from reranker.pipeline.fusion import WeightedSum
     from reranker_bench.fitting.features import Table
-    from reranker_methods.features.bank import Bank
+    from reranker_methods.features.token_statistics import TokenStatistics
 
 TRAINING = ("selqa-dev", "policyqa-dev", "covidqa", "medquad", "keyphrase", "tldr")
 REPORTED = ("cranfield", "cisi", "wikiqa-test")
@@ -60,13 +60,13 @@ class Fitting:
         self.bi = cast("SentenceBiEncoder", self.models.bi(options.model))
         self.bank = self._bank()
 
-    def _bank(self) -> Bank:
+    def _bank(self) -> TokenStatistics:
         path = self.options.output / Path(file_name(self.bi.name, None)).with_suffix(".npz")
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             sources = [datasets.load(self.options.data / name) for name in TRAINING]
-            save_bank(banks.build(self.bi, sources), path)
-        return load_bank(path)
+            save_token_statistics(banks.build(self.bi, sources), path)
+        return load_token_statistics(path)
 
     def tables(self, names: Sequence[str], queries: int, depth: int, *, fit: bool) -> list[Table]:
         """Return the collections' features by the bi-encoder."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from reranker_bench.report import Report
-    from reranker_bench.tuning import Tuned
+    from reranker_bench.tuning import TuningResult
 
 _FAILURES = 10
 
@@ -47,7 +47,7 @@ def compared(report: Report, output: Path, console: Console) -> None:
     console.print(f"Report: [bold]{output / 'report.html'}[/]", soft_wrap=True)
 
 
-def tuned(result: Tuned, output: Path, console: Console) -> None:
+def tuned(result: TuningResult, output: Path, console: Console) -> None:
     """Show the competition, what was adopted, the threshold, and how to use the profile."""
     verdict = result.verdict
     table = Table("fusion", "weights", title="judged on queries it was not fitted on")

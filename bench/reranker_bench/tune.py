@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reranker.pipeline.fusion import WeightedSum
     from reranker_bench.fitting.features import Table
     from reranker_bench.pools import Collection
-    from reranker_methods.features.bank import Bank
+    from reranker_methods.features.token_statistics import TokenStatistics
 
 CURRENT = "the profile in use"
 ALONE = ("cosine", "attention", "subspace", "lexical")
@@ -88,7 +88,7 @@ def tables_of(
     collections: Sequence[Collection],
     bi: SentenceBiEncoder,
     cross: PairCrossEncoder | None,
-    bank: Bank,
+    bank: TokenStatistics,
     cache: Path,
     say: Callable[[str], None],
 ) -> list[Table]:

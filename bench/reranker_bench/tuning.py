@@ -40,7 +40,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class TuningResult:
     """What a tuning found.
 
     Attributes:
@@ -54,7 +54,7 @@ class Tuned:
     no_threshold: str | None = None
 
 
-def run(options: Options, engine: Reranker, say: Callable[[str], None]) -> Tuned:
+def run(options: Options, engine: Reranker, say: Callable[[str], None]) -> TuningResult:
     """Fit, choose, and write the profile with its token bank beside it.
 
     Args:
@@ -92,7 +92,7 @@ def run(options: Options, engine: Reranker, say: Callable[[str], None]) -> Tuned
         except threshold.ThresholdError as error:
             missing = str(error)
     write_profile(options.output, current, bi.name, cross.name if cross else None, verdict, told)
-    return Tuned(verdict, found, missing)
+    return TuningResult(verdict, found, missing)
 
 
 def find_threshold(
@@ -124,11 +124,11 @@ def write_profile(
         verdict: what was chosen.
         told: what the profile tells of its fitting.
     """
-    from reranker_methods.features.bank import save_bank
+    from reranker_methods.features.token_statistics import save_token_statistics
 
     path.parent.mkdir(parents=True, exist_ok=True)
     bank = path.with_suffix(".npz")
-    save_bank(current.bank, bank)
+    save_token_statistics(current.bank, bank)
     fusion = verdict.chosen.fusion
     profile = {
         "bi_encoder": bi,

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reranker.pipeline.bi_encoder_stage import BiEncoderStage, distinct
-from reranker.pipeline.pipeline import StageScores
+from reranker.pipeline.pipeline import StageOutput
 from reranker_methods.features.attention import attention
+from reranker_methods.features.blas_threads import keep_blas_on_one_thread
 from reranker_methods.features.feedback import feedback
 from reranker_methods.features.lexical import lexical, sparse_lexical
 from reranker_methods.features.spans import best_spans
 from reranker_methods.features.subspace import subspace
-from reranker_methods.features.threads import keep_blas_on_one_thread
-from reranker_methods.features.tokens import TokenStack
+from reranker_methods.features.token_stack import TokenStack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from reranker.families.base import TokenVectors
     from reranker.pipeline.cross_encoder_stage import CrossEncoderStage
     from reranker.types import Span
-    from reranker_methods.features.bank import Bank
+    from reranker_methods.features.token_statistics import TokenStatistics
     from reranker_methods.profile import Profile
 
 Features = dict[str, "NDArray[np.float64]"]
 
 
 def token_features(
-    query: TokenVectors, documents: TokenStack, bank: Bank, wanted: Collection[str]
+    query: TokenVectors, documents: TokenStack, bank: TokenStatistics, wanted: Collection[str]
 ) -> Features:
     """Return the wanted ones among attention, subspace and lexical, each (n,).
 
@@ -72,7 +72,7 @@ class FusionStage:
         self.judge = judge
         self.profile = profile
 
-    def __call__(self, indices: NDArray[np.int64]) -> StageScores:
+    def __call__(self, indices: NDArray[np.int64]) -> StageOutput:
         """Return the calibrated logits of the documents at the (k,) request indices.
 
         Token features are computed once for each distinct text, so equal documents have
@@ -89,7 +89,7 @@ class FusionStage:
         def spans(at: int) -> tuple[Span, ...]:
             return best_spans(query, weights, documents[position[at]])
 
-        return StageScores(
+        return StageOutput(
             values=self.profile.fusion.logits(features),
             features=features,
             spans=spans,

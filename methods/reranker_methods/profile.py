@@ -29,7 +29,11 @@ from typing import Any
 
 from reranker.errors import SettingsError
 from reranker.pipeline.fusion import Calibration, Term, WeightedSum
-from reranker_methods.features.bank import UNIFORM, Bank, load_bank
+from reranker_methods.features.token_statistics import (
+    UNIFORM,
+    TokenStatistics,
+    load_token_statistics,
+)
 
 FOLDER = Path(__file__).parent / "profiles"
 UNCALIBRATED = (
@@ -56,7 +60,7 @@ class Profile:
     bi_encoder: str | None
     cross_encoder: str | None
     fusion: WeightedSum
-    bank: Bank
+    bank: TokenStatistics
     fitted: dict[str, Any]
     passed_over: bool = False
 
@@ -80,7 +84,7 @@ def load(path: Path) -> Profile:
             bi_encoder=data["bi_encoder"],
             cross_encoder=data["cross_encoder"],
             fusion=WeightedSum(terms, Calibration(**data["calibration"])),
-            bank=load_bank(path.parent / data["bank"]) if data["bank"] else UNIFORM,
+            bank=load_token_statistics(path.parent / data["bank"]) if data["bank"] else UNIFORM,
             fitted=data["fitted"],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from reranker.backends.candidate_timer import Clock, timed
+from reranker.backends.candidate_timer import CandidateTimer, timed
 from reranker.backends.variants import is_int8
-from reranker.scheduling.workers import usual_lanes
+from reranker.scheduling.workers import default_workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.backends.variants import Ways
-    from reranker.scheduling.scheduler import Runner
+    from reranker.backends.variants import ExecutionVariants
+    from reranker.scheduling.scheduler import BatchScheduler
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +56,15 @@ class Tunable(Protocol):
     """What a model must offer to be measured."""
 
     name: str
-    runner: Runner[Any, Any]
-    ways: Ways
+    runner: BatchScheduler[Any, Any]
+    ways: ExecutionVariants
 
     def probe(self, count: int, length: int) -> Probe:
         """Return what runs a batch of texts of that many tokens: logits (n,) or vectors (n, d)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class TuningResult:
     """What was chosen, and the tokens per second of each candidate that was timed."""
 
     way: str
@@ -80,7 +80,7 @@ class Tuned:
 
 def tune(
     model: Tunable, dtype: str, budgets: Sequence[int] = (), seconds: float = SECONDS
-) -> Tuned:
+) -> TuningResult:
     """Measure a model and leave it as it was fastest. Its workers wait meanwhile.
 
     Args:
@@ -95,7 +95,7 @@ def tune(
         if model.runner.stats.halvings:  # more than this has been seen not to fit
             budgets = [budget for budget in budgets if budget <= present]
         # One text alone says what a token costs, so that no trial overruns by much.
-        clock = Clock(model.name, prior=timed(model.probe(1, _LENGTH)) / _LENGTH)
+        clock = CandidateTimer(model.name, prior=timed(model.probe(1, _LENGTH)) / _LENGTH)
         ways = _agreeing(model, dtype)
         first = next(iter(ways))
         if len(ways) > 1:
@@ -114,7 +114,7 @@ def tune(
         model.runner.token_budget = sizes.get(size, present)
         model.runner.lanes = _lanes(model, clock, seconds)
         model.runner.small = int(_SMALL / model.runner.threads.total / clock.seconds_a_token)
-        return Tuned(way, model.runner.token_budget, model.runner.lanes, clock.rates)
+        return TuningResult(way, model.runner.token_budget, model.runner.lanes, clock.rates)
 
 
 def tolerance_of(way: str, dtype: str) -> float:
@@ -142,17 +142,17 @@ def _as_in_use(model: Tunable, most: float) -> tuple[int, Callable[[], None]]:
     probe = model.probe(texts, _LENGTH)
 
     def run() -> None:
-        lanes = usual_lanes(threads, model.ways)
+        lanes = default_workers(threads, model.ways)
         for _ in range(batches // lanes):
             threads.at_once(lanes, probe)
 
     return batches * texts * _LENGTH, run
 
 
-def _lanes(model: Tunable, clock: Clock, seconds: float) -> int:
+def _lanes(model: Tunable, clock: CandidateTimer, seconds: float) -> int:
     """Return how many batches at a time are fastest; exported networks run one."""
     threads = model.runner.threads
-    usual = usual_lanes(threads, model.ways)
+    usual = default_workers(threads, model.ways)
     if usual == 1:
         return 1
     probe = model.probe(_TRIAL_TOKENS // _LENGTH, _LENGTH)

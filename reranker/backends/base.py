@@ -17,8 +17,8 @@ from reranker.errors import ModelUnavailable
 if TYPE_CHECKING:
     from reranker.backends.autotune import Tunable
     from reranker.backends.device import Hardware
-    from reranker.backends.variants import Ways
-    from reranker.scheduling.scheduler import Runner
+    from reranker.backends.variants import ExecutionVariants
+    from reranker.scheduling.scheduler import BatchScheduler
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ class Exportable(Protocol):
     """What a model must offer to be exported."""
 
     name: str
-    runner: Runner[Any, Any]
-    ways: Ways
+    runner: BatchScheduler[Any, Any]
+    ways: ExecutionVariants
 
     def samples(self) -> Sequence[Features]:
         """Return batches of real text as the network reads them, of several lengths."""
@@ -75,7 +75,7 @@ def offer_exports(model: Exportable, hardware: Hardware) -> None:
     model.ways.offer(found, only=named)
 
 
-def pack_weights(model: Tunable, dtype: str) -> None:
+def prepack_weights(model: Tunable, dtype: str) -> None:
     """Lay a model's weights out for the CPU's products, unless it then answers otherwise.
 
     Args:

@@ -20,7 +20,7 @@ INT8_MARGIN = 0.25
 _ROUNDS = 5  # how often each candidate is timed at most; the best time counts
 
 
-class Clock:
+class CandidateTimer:
     """Times candidates until the time is up; the best time of each counts.
 
     Args:

@@ -33,7 +33,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
 from reranker.backends.autotune import difference
-from reranker.backends.cpu_bert.unpad import TightEncoder
+from reranker.backends.cpu_bert.unpad import UnpaddedEncoder
 from reranker.cache.tier import fingerprint
 from reranker.errors import MissingExtra
 
@@ -150,7 +150,7 @@ def _exact(network: torch.nn.Module) -> list[str]:
     """
     parts = [rf".*\.{name}[./].*" for name in getattr(network, "exact_parts", ())]
     for name, part in network.named_modules():
-        if isinstance(part, TightEncoder) and part.first_only:
+        if isinstance(part, UnpaddedEncoder) and part.first_only:
             last = re.escape(f"{name}.layer.{len(part.layer) - 1}")
             parts.append(rf".*\.{last}\.(?!{_OF_ALL_TOKENS}).*")
             parts.append(rf".*\.({_AFTER})[./].*")

@@ -21,7 +21,7 @@ KERNELS = ("sdpa", "eager")
 """torch's fused kernel, and the plain products; which is faster depends on the machine."""
 
 
-class Ways:
+class ExecutionVariants:
     """How a network can be run, and how it is run at present.
 
     Args:

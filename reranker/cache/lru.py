@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from reranker.cache.tier import Shared
+    from reranker.cache.tier import SharedTier
 
 Value = TypeVar("Value")
 _ENTRY_OVERHEAD = 200  # bytes of key and bookkeeping, about
@@ -59,7 +59,7 @@ class Cache(Generic[Value]):
 
     def __init__(self, max_bytes: int, size: Callable[[Value], int]) -> None:
         self.max_bytes = max_bytes
-        self.shared: Shared[Value] | None = None
+        self.shared: SharedTier[Value] | None = None
         self._size = size
         self._entries: OrderedDict[bytes, Value] = OrderedDict()
         self._bytes = self._hits = self._misses = 0

@@ -28,7 +28,7 @@ _TEXT = struct.Struct("<I???III")  # count, truncated, tokens?, weights?, widths
 
 
 @dataclass(frozen=True, slots=True)
-class KnownPair:
+class CachedScore:
     """All there is to know of one pair: float32 logit, document tokens read, whether it was cut."""
 
     logit: float
@@ -40,7 +40,7 @@ class KnownPair:
         return {"": _PAIR.pack(self.logit, self.count, self.truncated)}
 
     @classmethod
-    def read(cls, data: bytes) -> KnownPair | None:
+    def read(cls, data: bytes) -> CachedScore | None:
         """Return what was written down; None if it is something else."""
         if len(data) != _PAIR.size:
             return None
@@ -49,7 +49,7 @@ class KnownPair:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownText:
+class CachedEmbedding:
     """All there is to know of one text.
 
     Attributes:
@@ -94,7 +94,7 @@ class KnownText:
         return shelves
 
     @classmethod
-    def read(cls, data: bytes) -> KnownText | None:
+    def read(cls, data: bytes) -> CachedEmbedding | None:
         """Return what was written down on either shelf; None if it is something else."""
         if len(data) < _TEXT.size:
             return None

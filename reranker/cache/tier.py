@@ -28,7 +28,7 @@ class Store(Protocol):
         """Let go of what is held."""
 
 
-class Shared(Generic[Value]):
+class SharedTier(Generic[Value]):
     """The results of one model in a store that other processes use too.
 
     Args:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from reranker.types import Call
+    from reranker.types import RequestContext
 
 Role = Literal["bi-encoder", "cross-encoder"]
 Memo = dict[str, Any]
@@ -93,7 +93,7 @@ class BiEncoder(Protocol):
         kind: Literal["query", "document"],
         max_tokens: int | None,
         tokens: bool,
-        call: Call,
+        context: RequestContext,
     ) -> Encoded:
         """Encode texts.
 
@@ -102,7 +102,7 @@ class BiEncoder(Protocol):
             kind: chooses the model's own prompt, where it has one.
             max_tokens: the most tokens read of each, special ones left out; None: the window.
             tokens: whether the token vectors are wanted too.
-            call: deadline, cancellation and batch size.
+            context: deadline, cancellation and batch size.
         """
 
 
@@ -113,7 +113,9 @@ class CrossEncoder(Protocol):
     def name(self) -> str:
         """The catalogue id of the weights."""
 
-    def score(self, query: str, documents: Sequence[str], *, max_tokens: int, call: Call) -> Scored:
+    def score(
+        self, query: str, documents: Sequence[str], *, max_tokens: int, context: RequestContext
+    ) -> Scored:
         """Score n documents for one query; of each at most `max_tokens` tokens are read."""
 
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from reranker.backends.calibration_texts import batches, passages
-from reranker.backends.variants import Ways
+from reranker.backends.variants import ExecutionVariants
 from reranker.cache.lru import Cache, key
-from reranker.cache.records import POOLED, TOKENS, KnownText
-from reranker.cache.tier import Shared, Store, fingerprint
+from reranker.cache.records import POOLED, TOKENS, CachedEmbedding
+from reranker.cache.tier import SharedTier, Store, fingerprint
 from reranker.families.base import Encoded, TokenVectors
 from reranker.families.bi_encoder_network import FIXED_POINT, BiNetwork, Framed, Heads, Output
-from reranker.scheduling.prefetch import in_shadow, part_of
-from reranker.scheduling.scheduler import Runner
-from reranker.scheduling.workers import threads_for
+from reranker.scheduling.prefetch import map_with_prefetch, prefetch_size
+from reranker.scheduling.scheduler import BatchScheduler
+from reranker.scheduling.workers import intra_op_threads
 from reranker.tokenization.tokenizer import TextTokenizer, Tokens
-from reranker.types import Call
+from reranker.types import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,17 +58,19 @@ class SentenceBiEncoder:
         self.digest = digest
         self.network = BiNetwork(name, model, hardware, heads or Heads())
         self.window = self.network.window
-        self.ways = Ways(name, self.network.inner, hardware.attention, hardware.weights)
+        self.ways = ExecutionVariants(
+            name, self.network.inner, hardware.attention, hardware.weights
+        )
         self.tokenizer = TextTokenizer(model.tokenizer.backend_tokenizer)
         self.prompts = {kind: model.prompts.get(kind) or "" for kind in ("query", "document")}
-        self.cache: Cache[KnownText] = Cache(cache_bytes, lambda known: known.nbytes)
+        self.cache: Cache[CachedEmbedding] = Cache(cache_bytes, lambda known: known.nbytes)
         self._unknown = model.tokenizer.unk_token_id
-        self.runner = Runner(
+        self.runner = BatchScheduler(
             name,
             self.network,
             lambda item: len(item.ids),
             hardware.token_budget,
-            threads_for(hardware),
+            intra_op_threads(hardware),
         )
 
     @property
@@ -88,14 +90,16 @@ class SentenceBiEncoder:
         kind: Literal["query", "document"],
         max_tokens: int | None,
         tokens: bool,
-        call: Call,
+        context: RequestContext,
     ) -> Encoded:
         """Encode texts; see `BiEncoder.encode`."""
         distinct = list(dict.fromkeys(texts))
         limit = self._limit(kind, max_tokens)
         known, cached = self.cache.complete(
             [key(self.digest, "bi", kind, limit, text) for text in distinct],
-            lambda missing: self._read([distinct[i] for i in missing], kind, limit, tokens, call),
+            lambda missing: self._read(
+                [distinct[i] for i in missing], kind, limit, tokens, context
+            ),
             usable=lambda one: one.output.tokens is not None or not tokens,
             shelf=TOKENS if tokens else POOLED,
         )
@@ -112,7 +116,9 @@ class SentenceBiEncoder:
 
     def warm(self) -> None:
         """Run once, so that the first request does not pay for first-time set-up."""
-        self.encode(["warm-up"], kind="query", max_tokens=None, tokens=True, call=Call())
+        self.encode(
+            ["warm-up"], kind="query", max_tokens=None, tokens=True, context=RequestContext()
+        )
 
     def probe(self, count: int, length: int) -> Callable[[], NDArray[np.float32]]:
         """Return what runs that many texts of that many tokens; see `Tunable`."""
@@ -132,8 +138,11 @@ class SentenceBiEncoder:
         """Keep vectors in a store, too, where other processes find them."""
         parts = (self.tokenizer.definition, self.prompts, MAX_TOKEN_VECTORS)
         namespace = fingerprint(self.network.networks, *parts)
-        self.cache.shared = Shared(
-            store, lambda: f"{namespace}:{self.ways.backend}", KnownText.shelves, KnownText.read
+        self.cache.shared = SharedTier(
+            store,
+            lambda: f"{namespace}:{self.ways.backend}",
+            CachedEmbedding.shelves,
+            CachedEmbedding.read,
         )
 
     def close(self) -> None:
@@ -151,8 +160,8 @@ class SentenceBiEncoder:
         return {kind: len(cut.ids) for kind, cut in zip(self.prompts, tokens, strict=True)}
 
     def _read(
-        self, texts: list[str], kind: str, limit: int, tokens: bool, call: Call
-    ) -> list[KnownText]:
+        self, texts: list[str], kind: str, limit: int, tokens: bool, context: RequestContext
+    ) -> list[CachedEmbedding]:
         """Tokenise texts and run them through the network."""
         prompt = self.prompts[kind]
 
@@ -164,14 +173,14 @@ class SentenceBiEncoder:
                 for cut, content in zip(cuts, contents, strict=True)
             ]
 
-        def run(ready: list[tuple[Tokens, list[int], Framed]]) -> list[KnownText]:
-            outputs = self.runner([item for _, _, item in ready], call)
+        def run(ready: list[tuple[Tokens, list[int], Framed]]) -> list[CachedEmbedding]:
+            outputs = self.runner([item for _, _, item in ready], context)
             return [
                 _known(output, cut, content, len(prompt))
                 for output, (cut, content, _) in zip(outputs, ready, strict=True)
             ]
 
-        return in_shadow(texts, prepare, run, part_of(self.runner.token_budget))
+        return map_with_prefetch(texts, prepare, run, prefetch_size(self.runner.token_budget))
 
     def _framed(self, cut: Tokens, kind: str, content: list[int] | None) -> Framed:
         """Put the special tokens around a text; `content` is where its wanted tokens stand."""
@@ -191,7 +200,7 @@ class SentenceBiEncoder:
             if end > prompt_chars and not punctuation[token]
         ][:MAX_TOKEN_VECTORS]
 
-    def _token_vectors(self, known: KnownText) -> TokenVectors:
+    def _token_vectors(self, known: CachedEmbedding) -> TokenVectors:
         output, ids = known.output, known.ids.astype(np.int64)
         assert output.tokens is not None
         return TokenVectors(
@@ -204,9 +213,9 @@ class SentenceBiEncoder:
         )
 
 
-def _known(output: Output, cut: Tokens, content: list[int], prompt_chars: int) -> KnownText:
+def _known(output: Output, cut: Tokens, content: list[int], prompt_chars: int) -> CachedEmbedding:
     spans = np.array([cut.spans[i] for i in content], dtype=np.int32).reshape(-1, 2)
-    return KnownText(
+    return CachedEmbedding(
         output=output,
         count=len(cut.ids),
         truncated=cut.truncated,

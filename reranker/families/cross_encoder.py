@@ -14,19 +14,19 @@ import numpy as np
 import torch
 
 from reranker.backends.calibration_texts import QUESTIONS, batches, passages
-from reranker.backends.variants import Ways
+from reranker.backends.variants import ExecutionVariants
 from reranker.cache.lru import Cache, key
-from reranker.cache.records import KnownPair
-from reranker.cache.tier import Shared, Store, fingerprint
+from reranker.cache.records import CachedScore
+from reranker.cache.tier import SharedTier, Store, fingerprint
 from reranker.errors import InferenceError
 from reranker.families.base import Scored
 from reranker.scheduling.out_of_memory import bytes_of
-from reranker.scheduling.prefetch import in_shadow, part_of
-from reranker.scheduling.scheduler import Runner
-from reranker.scheduling.workers import threads_for
+from reranker.scheduling.prefetch import map_with_prefetch, prefetch_size
+from reranker.scheduling.scheduler import BatchScheduler
+from reranker.scheduling.workers import intra_op_threads
 from reranker.tokenization.collate import collate, window_of
 from reranker.tokenization.tokenizer import TextTokenizer, Tokens, pair_shares
-from reranker.types import Call
+from reranker.types import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from reranker.backends.device import Hardware
-    from reranker.families.split_cross_encoder import JoinedBert
+    from reranker.families.split_cross_encoder import SplitBert
 
 _KNOWN_BYTES = 120
 
@@ -64,7 +64,7 @@ class PairCrossEncoder:
     def __init__(
         self,
         name: str,
-        model: PreTrainedModel | JoinedBert,
+        model: PreTrainedModel | SplitBert,
         tokenizer: PreTrainedTokenizerBase,
         digest: str,
         hardware: Hardware,
@@ -75,22 +75,24 @@ class PairCrossEncoder:
         self.digest = digest
         self.window = window_of(model.config, declared_window)
         self.tokenizer = TextTokenizer(tokenizer.backend_tokenizer)
-        self.cache: Cache[KnownPair] = Cache(cache_bytes, lambda _: _KNOWN_BYTES)
+        self.cache: Cache[CachedScore] = Cache(cache_bytes, lambda _: _KNOWN_BYTES)
         network: Any = model  # its `to` is typed for instances of another kind
         self._model = network.to(device=hardware.device, dtype=hardware.torch_dtype).eval()
         self.weight_bytes = bytes_of(network)
-        self.ways = Ways(name, network, hardware.attention, hardware.weights)
+        self.ways = ExecutionVariants(name, network, hardware.attention, hardware.weights)
         self._inputs = tokenizer.model_input_names
         self._pad = int(tokenizer.pad_token_id or 0)
-        self.runner = Runner(
+        self.runner = BatchScheduler(
             name,
             self._forward,
             lambda pair: len(pair.ids),
             hardware.token_budget,
-            threads_for(hardware),
+            intra_op_threads(hardware),
         )
 
-    def score(self, query: str, documents: Sequence[str], *, max_tokens: int, call: Call) -> Scored:
+    def score(
+        self, query: str, documents: Sequence[str], *, max_tokens: int, context: RequestContext
+    ) -> Scored:
         """Score documents for a query; see `CrossEncoder.score`."""
         window = self.window - self.tokenizer.pair.size
         whole = self.tokenizer([query], window)[0]
@@ -100,7 +102,7 @@ class PairCrossEncoder:
         distinct = list(dict.fromkeys(documents))
         known, cached = self.cache.complete(
             [key(self.digest, "cross", limit, query, text) for text in distinct],
-            lambda missing: self._read(query_ids, [distinct[i] for i in missing], limit, call),
+            lambda missing: self._read(query_ids, [distinct[i] for i in missing], limit, context),
         )
         place = {text: i for i, text in enumerate(distinct)}
         order = [place[text] for text in documents]
@@ -115,7 +117,7 @@ class PairCrossEncoder:
 
     def warm(self) -> None:
         """Run once, so that the first request does not pay for first-time set-up."""
-        self.score("warm", ["up"], max_tokens=8, call=Call())
+        self.score("warm", ["up"], max_tokens=8, context=RequestContext())
 
     def probe(self, count: int, length: int) -> Callable[[], NDArray[np.float32]]:
         """Return what runs that many pairs of that many tokens; see `Tunable`."""
@@ -140,8 +142,8 @@ class PairCrossEncoder:
     def share(self, store: Store) -> None:
         """Keep scores in a store, too, where other processes find them."""
         namespace = fingerprint([self._model], self.tokenizer.definition, self._inputs)
-        self.cache.shared = Shared(
-            store, lambda: f"{namespace}:{self.ways.backend}", KnownPair.shelves, KnownPair.read
+        self.cache.shared = SharedTier(
+            store, lambda: f"{namespace}:{self.ways.backend}", CachedScore.shelves, CachedScore.read
         )
 
     def close(self) -> None:
@@ -149,8 +151,8 @@ class PairCrossEncoder:
         self.runner.close()
 
     def _read(
-        self, query_ids: list[int], documents: list[str], limit: int, call: Call
-    ) -> list[KnownPair]:
+        self, query_ids: list[int], documents: list[str], limit: int, context: RequestContext
+    ) -> list[CachedScore]:
         """Tokenise documents and run the pairs through the network."""
 
         def prepare(texts: Sequence[str]) -> tuple[list[Tokens], list[_Pair]]:
@@ -158,14 +160,14 @@ class PairCrossEncoder:
             frame = self.tokenizer.pair
             return cuts, [_Pair(*frame.around(query_ids, cut.ids)) for cut in cuts]
 
-        def run(ready: tuple[list[Tokens], list[_Pair]]) -> list[KnownPair]:
+        def run(ready: tuple[list[Tokens], list[_Pair]]) -> list[CachedScore]:
             cuts, pairs = ready
             return [
-                KnownPair(logit, len(cut.ids), cut.truncated)
-                for logit, cut in zip(self.runner(pairs, call), cuts, strict=True)
+                CachedScore(logit, len(cut.ids), cut.truncated)
+                for logit, cut in zip(self.runner(pairs, context), cuts, strict=True)
             ]
 
-        return in_shadow(documents, prepare, run, part_of(self.runner.token_budget))
+        return map_with_prefetch(documents, prepare, run, prefetch_size(self.runner.token_budget))
 
     @torch.inference_mode()
     def _forward(self, pairs: list[_Pair]) -> list[float]:

@@ -17,15 +17,15 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from transformers import AutoTokenizer, BertConfig
 from transformers.utils.logging import disable_progress_bar
 
-from reranker.backends.cpu_bert.unpad import tighten
+from reranker.backends.cpu_bert.unpad import remove_padding
 from reranker.backends.device import Hardware
 from reranker.errors import ModelUnavailable, RerankerError
 from reranker.families.bi_encoder import SentenceBiEncoder
 from reranker.families.bi_encoder_network import Heads
 from reranker.families.cross_encoder import PairCrossEncoder
-from reranker.families.split_cross_encoder import JoinedBert, pair_frame
+from reranker.families.split_cross_encoder import SplitBert, pair_frame
 from reranker.hub.catalog import ModelCard
-from reranker.hub.files import Source, sha256_of
+from reranker.hub.files import ModelFiles, sha256_of
 
 # No bar for reading weights, which is quick; downloads keep theirs.
 disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -33,7 +33,7 @@ enable_progress_bars()
 
 
 def load_bi_encoder(
-    card: ModelCard, source: Source, hardware: Hardware, cache_bytes: int
+    card: ModelCard, source: ModelFiles, hardware: Hardware, cache_bytes: int
 ) -> SentenceBiEncoder:
     """Load a bi-encoder in evaluation mode.
 
@@ -42,7 +42,7 @@ def load_bi_encoder(
     """
     with _files_of(card, source.folder):
         model = _sentence_transformer(card, source)
-        tighten(getattr(model[0], "auto_model", None))
+        remove_padding(getattr(model[0], "auto_model", None))
         heads = _heads(card, source.folder, int(getattr(model.config, "hidden_size", 0)))
     if card.max_tokens is not None:
         model.max_seq_length = min(card.max_tokens, model.max_seq_length or card.max_tokens)
@@ -50,7 +50,7 @@ def load_bi_encoder(
 
 
 def load_cross_encoder(
-    card: ModelCard, source: Source, hardware: Hardware, cache_bytes: int
+    card: ModelCard, source: ModelFiles, hardware: Hardware, cache_bytes: int
 ) -> PairCrossEncoder:
     """Load a cross-encoder in evaluation mode.
 
@@ -60,7 +60,7 @@ def load_cross_encoder(
     with _files_of(card, source.folder):
         model = CrossEncoder(str(source.folder), **_load_options(source))
         _check_classifier(model.model, source.weights)
-        tighten(model.model)
+        remove_padding(model.model)
     window = min(filter(None, (card.max_tokens, model.max_seq_length)), default=None)
     return PairCrossEncoder(
         card.id, model.model, model.tokenizer, source.digest, hardware, window, cache_bytes
@@ -68,7 +68,7 @@ def load_cross_encoder(
 
 
 def load_overlay(
-    card: ModelCard, base: Source, hardware: Hardware, cache_bytes: int
+    card: ModelCard, base: ModelFiles, hardware: Hardware, cache_bytes: int
 ) -> PairCrossEncoder:
     """Load a cross-encoder whose trained layers are laid over the weights of a bi-encoder.
 
@@ -84,7 +84,7 @@ def load_overlay(
     with _files_of(card, folder):
         under = load_file(base.folder / "model.safetensors")
         config = BertConfig.from_pretrained(folder)
-        model = JoinedBert.over(config, under, load_file(weights))
+        model = SplitBert.over(config, under, load_file(weights))
         tokenizer = AutoTokenizer.from_pretrained(base.folder)
         tokenizer.backend_tokenizer.post_processor = pair_frame(tokenizer)
     digest = f"{base.digest}+{sha256_of(weights)}"
@@ -93,7 +93,7 @@ def load_overlay(
     )
 
 
-def _sentence_transformer(card: ModelCard, source: Source) -> SentenceTransformer:
+def _sentence_transformer(card: ModelCard, source: ModelFiles) -> SentenceTransformer:
     options = _load_options(source)
     if (source.folder / "modules.json").is_file():
         return SentenceTransformer(str(source.folder), **options)
@@ -107,7 +107,7 @@ def _sentence_transformer(card: ModelCard, source: Source) -> SentenceTransforme
     return SentenceTransformer(modules=[network, pooling, Normalize()], device="cpu")
 
 
-def _load_options(source: Source) -> dict[str, Any]:
+def _load_options(source: ModelFiles) -> dict[str, Any]:
     """Return options that keep the network out and pickled code unread."""
     return {
         "device": "cpu",

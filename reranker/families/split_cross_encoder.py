@@ -90,7 +90,7 @@ class Interaction(nn.Module):
         return parts @ self.scales.float() + learnt[:, 0]
 
 
-class JoinedBert(nn.Module):
+class SplitBert(nn.Module):
     """The network; reads `[CLS] query [SEP] [CLS] document [SEP]`, segments 0 and 1.
 
     Args:
@@ -116,7 +116,7 @@ class JoinedBert(nn.Module):
     @classmethod
     def over(
         cls, config: BertConfig, base: Mapping[str, torch.Tensor], trained: Mapping[str, Any]
-    ) -> JoinedBert:
+    ) -> SplitBert:
         """Return the network with trained weights laid over those of its bi-encoder.
 
         Args:

@@ -28,7 +28,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelFiles:
     """A folder with a model's files, the weights among them, and a digest that stands for those."""
 
     folder: Path
@@ -36,7 +36,7 @@ class Source:
     digest: str
 
 
-def locate(card: ModelCard, *, offline: bool) -> Source:
+def locate(card: ModelCard, *, offline: bool) -> ModelFiles:
     """Find a model's files, downloading them if need be and allowed.
 
     Raises:
@@ -53,7 +53,7 @@ def locate(card: ModelCard, *, offline: bool) -> Source:
     check_role(card, folder)
     if not _has_tokenizer(folder):  # the library would make up one that knows no word
         raise ModelUnavailable(f"model {card.id!r} has no tokenizer", detail=str(folder))
-    return Source(folder, weights, digest)
+    return ModelFiles(folder, weights, digest)
 
 
 def _folder(card: ModelCard, *, offline: bool) -> Path:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _RETRY_SECONDS = 30.0  # after a failed load, where callers do not wait for the end of one
 
 
-class Provider:
+class ModelPool:
     """The models of one engine; see `Models`.
 
     Args:
@@ -163,11 +163,11 @@ class Provider:
         start = time.perf_counter()
         source = sources.locate(self.catalog.base_of(card), offline=self._offline)
         hardware = self._hardware_for(card)
-        from reranker.backends.base import offer_exports, pack_weights
+        from reranker.backends.base import offer_exports, prepack_weights
         from reranker.families import loading
-        from reranker.scheduling.workers import threads_for, usual_lanes
+        from reranker.scheduling.workers import default_workers, intra_op_threads
 
-        threads_for(hardware).use(hardware.threads)
+        intra_op_threads(hardware).use(hardware.threads)
         model: Loaded
         if card.overlay is not None:
             model = loading.load_overlay(card, source, hardware, self._cache_bytes)
@@ -179,8 +179,8 @@ class Provider:
             offer_exports(model, hardware)
         if self._store is not None:
             model.share(self._store)  # before packing: it tells networks apart as they are plain
-        pack_weights(model, hardware.dtype)
-        model.runner.lanes = usual_lanes(model.runner.threads, model.ways)
+        prepack_weights(model, hardware.dtype)
+        model.runner.lanes = default_workers(model.runner.threads, model.ways)
         log.info(
             "model %s (%s) loaded in %.1f s on %s, %s, %d threads",
             card.id,

@@ -3,9 +3,9 @@
 from reranker.pipeline.pipeline import (
     Pipeline,
     Stage,
-    StageScores,
+    StageOutput,
     cosine_scale,
     sigmoid_scale,
 )
 
-__all__ = ["Pipeline", "Stage", "StageScores", "cosine_scale", "sigmoid_scale"]
+__all__ = ["Pipeline", "Stage", "StageOutput", "cosine_scale", "sigmoid_scale"]

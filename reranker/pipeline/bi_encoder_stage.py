@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reranker.pipeline.pipeline import StageScores
+from reranker.pipeline.pipeline import StageOutput
 from reranker.types import Usage
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class BiEncoderStage:
         self._vectors: dict[str, NDArray[np.float32]] = {}
         self._token_vectors: dict[str, TokenVectors] = {}
 
-    def __call__(self, indices: NDArray[np.int64]) -> StageScores:
+    def __call__(self, indices: NDArray[np.int64]) -> StageOutput:
         """Return the cosines of the documents at the (k,) request indices."""
         texts, position = distinct(self.request, indices)
         query = self.query
@@ -84,7 +84,7 @@ class BiEncoderStage:
         cosines = search(query.vectors[0], documents.vectors)
         self._cosines.update(zip(texts, cosines, strict=True))
         self._vectors.update(zip(texts, documents.vectors, strict=True))
-        return StageScores(
+        return StageOutput(
             values=cosines[position],
             truncated=documents.truncated[position],
             query_truncated=bool(query.truncated[0]),
@@ -105,7 +105,7 @@ class BiEncoderStage:
                 kind="query",
                 max_tokens=None,
                 tokens=self._tokens,
-                call=self.request.call,
+                context=self.request.context,
             )
         return self._query
 
@@ -132,7 +132,7 @@ class BiEncoderStage:
             kind="document",
             max_tokens=self.request.max_tokens_per_doc,
             tokens=tokens,
-            call=self.request.call,
+            context=self.request.context,
         )
         if encoded.tokens is not None:
             self._token_vectors.update(zip(texts, encoded.tokens, strict=True))

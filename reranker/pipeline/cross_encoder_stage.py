@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reranker.pipeline.bi_encoder_stage import cut_query, distinct
-from reranker.pipeline.pipeline import StageScores
+from reranker.pipeline.pipeline import StageOutput
 from reranker.types import Usage
 
 if TYPE_CHECKING:
@@ -25,18 +25,18 @@ class CrossEncoderStage:
         self.model = model
         self._logits: dict[int, np.float32] = {}
 
-    def __call__(self, indices: NDArray[np.int64]) -> StageScores:
+    def __call__(self, indices: NDArray[np.int64]) -> StageOutput:
         """Return the logits of the documents at the (k,) request indices."""
         texts, position = distinct(self.request, indices)
         scored = self.model.score(
             self.request.query,
             texts,
             max_tokens=self.request.max_tokens_per_doc,
-            call=self.request.call,
+            context=self.request.context,
         )
         logits = scored.logits[position]
         self._logits.update(zip(indices.tolist(), logits, strict=True))
-        return StageScores(
+        return StageOutput(
             values=logits,
             truncated=scored.truncated[position],
             query_truncated=scored.query_truncated,

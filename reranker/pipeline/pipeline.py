@@ -20,7 +20,7 @@ BLANK_SCORE = 0.0  # the bottom of every method's public scale
 
 
 @dataclass(frozen=True, slots=True)
-class StageScores:
+class StageOutput:
     """What one stage says of its n candidates.
 
     Attributes:
@@ -47,7 +47,7 @@ class Stage:
     """One step: `score` maps (k,) request indices to k scores, `keep` bounds how many go on."""
 
     name: str
-    score: Callable[[NDArray[np.int64]], StageScores]
+    score: Callable[[NDArray[np.int64]], StageOutput]
     keep: int | None = None
 
 
@@ -135,13 +135,13 @@ class _Trace:
         self.warnings: list[str] = []
         self.truncated: set[int] = set()
         self.query_truncated = False
-        self.said: list[tuple[Stage, dict[int, int], StageScores]] = []
+        self.said: list[tuple[Stage, dict[int, int], StageOutput]] = []
 
     def run(
         self, stage: Stage, indices: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
         """Run one stage; return the indices it keeps, best first, and their scores."""
-        self.request.call.check()
+        self.request.context.check()
         start = time.perf_counter()
         said = stage.score(indices)
         if not np.isfinite(said.values).all():

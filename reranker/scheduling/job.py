@@ -7,19 +7,21 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
-from reranker.types import Call
+from reranker.types import RequestContext
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Waiting(Generic[Item, Result]):
+class Job(Generic[Item, Result]):
     """One caller's items and what has become of them."""
 
-    def __init__(self, items: Sequence[Item], lengths: Sequence[int], call: Call) -> None:
+    def __init__(
+        self, items: Sequence[Item], lengths: Sequence[int], context: RequestContext
+    ) -> None:
         self.items = items
         self.lengths = lengths
-        self.call = call
+        self.context = context
         # Longest first: neighbours in a share have like lengths, and memory peaks at the start.
         self.pending = deque(sorted(range(len(items)), key=lambda i: -lengths[i]))
         self.results: list[Result | None] = [None] * len(items)
@@ -30,7 +32,7 @@ class Waiting(Generic[Item, Result]):
     @property
     def over(self) -> bool:
         """Whether nothing more need be done for it."""
-        return self.done.is_set() or self.call.over
+        return self.done.is_set() or self.context.over
 
     def take(self, tokens: int, least: int) -> Iterator[int]:
         """Give up items worth about that many tokens, one at least; each counts `least` or more."""

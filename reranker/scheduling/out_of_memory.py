@@ -19,7 +19,7 @@ def bytes_of(network: torch.nn.Module) -> int:
     return sum(part.numel() * part.element_size() for part in network.parameters())
 
 
-def ran_out(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error, or one that it was raised from, is of memory that ran out."""
     seen: BaseException | None = error
     while seen is not None:

@@ -15,7 +15,7 @@ _LEAST = 256  # texts of a part
 _SHORT = 16  # tokens of a short text
 
 
-def part_of(token_budget: int) -> int:
+def prefetch_size(token_budget: int) -> int:
     """Return how many texts of a call make a part, given the padded tokens of a batch.
 
     A part is sorted by length for itself, so it holds several batches of long texts and fills
@@ -24,7 +24,7 @@ def part_of(token_budget: int) -> int:
     return max(_LEAST, token_budget // _SHORT)
 
 
-def in_shadow(
+def map_with_prefetch(
     items: Sequence[Item],
     prepare: Callable[[Sequence[Item]], Ready],
     run: Callable[[Ready], Sequence[Result]],

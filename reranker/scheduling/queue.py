@@ -10,18 +10,18 @@ from collections import deque
 from typing import Generic, TypeAlias, TypeVar
 
 from reranker.scheduling.batching import padding_ratio, plan, spread
-from reranker.scheduling.job import Waiting
-from reranker.scheduling.stats import RunnerStats
+from reranker.scheduling.job import Job
+from reranker.scheduling.stats import SchedulerStats
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Share: TypeAlias = list[tuple[Waiting[Item, Result], int]]  # items of waiting calls
+Share: TypeAlias = list[tuple[Job[Item, Result], int]]  # items of waiting calls
 
 _BATCHES = 4  # batches' worth of work merged and sorted at a time
 _NO_LIMIT = 1 << 30
 
 
-class Rounds(Generic[Item, Result]):
+class BatchQueue(Generic[Item, Result]):
     """The work of a runner, which guards it with its lock.
 
     Attributes:
@@ -30,10 +30,10 @@ class Rounds(Generic[Item, Result]):
     """
 
     def __init__(self) -> None:
-        self.calls: deque[Waiting[Item, Result]] = deque()
+        self.calls: deque[Job[Item, Result]] = deque()
         self.batches: deque[Share[Item, Result]] = deque()
 
-    def plan(self, token_budget: int, lanes: int, stats: RunnerStats) -> RunnerStats:
+    def plan(self, token_budget: int, lanes: int, stats: SchedulerStats) -> SchedulerStats:
         """Make batches of a share of every waiting call; there may be none.
 
         Args:
@@ -48,12 +48,12 @@ class Rounds(Generic[Item, Result]):
         if not share:
             return stats
         lengths = [waiting.lengths[item] for waiting, item in share]
-        limits = [waiting.call.batch_size or _NO_LIMIT for waiting, _ in share]
+        limits = [waiting.context.batch_size or _NO_LIMIT for waiting, _ in share]
         batches = plan(lengths, spread(lengths, token_budget, lanes), limits)
         self.batches.extend([share[i] for i in batch] for batch in batches)
         return stats.plus(len(batches), len(share), padding_ratio(lengths, batches))
 
-    def clear(self) -> list[Waiting[Item, Result]]:
+    def clear(self) -> list[Job[Item, Result]]:
         """Forget everything; return whose it was."""
         owners = [*self.calls, *(call for batch in self.batches for call, _ in batch)]
         self.calls.clear()
@@ -71,7 +71,7 @@ class Rounds(Generic[Item, Result]):
             if waiting.over:
                 continue  # its own wait tells it so
             # A small batch costs nearly a full one's time, so its items count for more.
-            least = token_budget // (waiting.call.batch_size or _NO_LIMIT)
+            least = token_budget // (waiting.context.batch_size or _NO_LIMIT)
             share += [(waiting, item) for item in waiting.take(tokens, least)]
             if waiting.pending:
                 self.calls.append(waiting)

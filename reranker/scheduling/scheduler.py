@@ -26,12 +26,12 @@ from typing import Generic, TypeVar, cast
 
 from reranker.errors import Cancelled, InferenceError, ModelUnavailable
 from reranker.scheduling.batching import plan
-from reranker.scheduling.job import Waiting
-from reranker.scheduling.out_of_memory import ran_out
-from reranker.scheduling.queue import Rounds, Share, padded
-from reranker.scheduling.stats import RunnerStats
-from reranker.scheduling.workers import Lane, Threads
-from reranker.types import Call
+from reranker.scheduling.job import Job
+from reranker.scheduling.out_of_memory import is_out_of_memory
+from reranker.scheduling.queue import BatchQueue, Share, padded
+from reranker.scheduling.stats import SchedulerStats
+from reranker.scheduling.workers import IntraOpThreads, Worker
+from reranker.types import RequestContext
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25  # how often a waiter looks whether its call is over or the worker dead
 
 
-class Runner(Generic[Item, Result]):
+class BatchScheduler(Generic[Item, Result]):
     """Runs a model's batches on threads of its own.
 
     Args:
@@ -59,19 +59,19 @@ class Runner(Generic[Item, Result]):
         run: Callable[[list[Item]], Sequence[Result]],
         length: Callable[[Item], int],
         token_budget: int,
-        threads: Threads | None = None,
+        threads: IntraOpThreads | None = None,
     ) -> None:
         self.name = name
         self.token_budget = token_budget
         self.lanes = 1
         self.small = 0  # padded tokens of a batch that one thread does as soon as many
-        self.stats = RunnerStats()
-        self.threads = threads or Threads()
+        self.stats = SchedulerStats()
+        self.threads = threads or IntraOpThreads()
         self._run = run
         self._length = length
         self._wake = threading.Condition()  # guards all below, and what becomes of a call
-        self._work = Rounds[Item, Result]()
-        self._workers = [Lane[Waiting[Item, Result]]() for _ in range(self.threads.counts[-1])]
+        self._work = BatchQueue[Item, Result]()
+        self._workers = [Worker[Job[Item, Result]]() for _ in range(self.threads.counts[-1])]
         self._closed = False
 
     @property
@@ -87,7 +87,7 @@ class Runner(Generic[Item, Result]):
                 held.enter_context(lane.running)
             yield
 
-    def __call__(self, items: Sequence[Item], call: Call) -> list[Result]:
+    def __call__(self, items: Sequence[Item], context: RequestContext) -> list[Result]:
         """Run all items and return their results in order.
 
         Raises:
@@ -97,8 +97,8 @@ class Runner(Generic[Item, Result]):
         """
         if not items:
             return []
-        call.check()
-        waiting = Waiting[Item, Result](items, [self._length(item) for item in items], call)
+        context.check()
+        waiting = Job[Item, Result](items, [self._length(item) for item in items], context)
         with self._wake:
             if self._closed:
                 raise ModelUnavailable(f"model {self.name!r} is shutting down")
@@ -122,10 +122,10 @@ class Runner(Generic[Item, Result]):
         with self._wake:
             self._ensure_workers()  # answers whom a worker that died just now had in hand
 
-    def _await(self, waiting: Waiting[Item, Result]) -> None:
+    def _await(self, waiting: Job[Item, Result]) -> None:
         try:
-            while not waiting.done.wait(min(_POLL_SECONDS, max(0.0, waiting.call.remaining()))):
-                waiting.call.check()
+            while not waiting.done.wait(min(_POLL_SECONDS, max(0.0, waiting.context.remaining()))):
+                waiting.context.check()
                 with self._wake:
                     self._ensure_workers()
         except BaseException:  # over, or the caller's thread was interrupted
@@ -146,7 +146,7 @@ class Runner(Generic[Item, Result]):
             if lane.thread is None and number < self.lanes and not self._closed:
                 self._start(lane)
 
-    def _start(self, lane: Lane[Waiting[Item, Result]]) -> None:
+    def _start(self, lane: Worker[Job[Item, Result]]) -> None:
         """Start a worker; where there can be no further thread the others do the work."""
         try:
             lane.start(self._serve, f"model {self.name}")
@@ -155,11 +155,11 @@ class Runner(Generic[Item, Result]):
                 raise
             log.warning("model %s: no thread for a further worker", self.name)
 
-    def _refuse(self, calls: Iterable[Waiting[Item, Result]]) -> None:
+    def _refuse(self, calls: Iterable[Job[Item, Result]]) -> None:
         for waiting in calls:
             waiting.fail(ModelUnavailable(f"model {self.name!r} is shutting down"))
 
-    def _serve(self, lane: Lane[Waiting[Item, Result]]) -> None:
+    def _serve(self, lane: Worker[Job[Item, Result]]) -> None:
         try:
             while (batch := self._next_batch(lane)) is not None:
                 with lane.running:
@@ -170,7 +170,7 @@ class Runner(Generic[Item, Result]):
             # this thread and answers those whose items were in hand.
             log.exception("a worker of model %s died", self.name)
 
-    def _next_batch(self, lane: Lane[Waiting[Item, Result]]) -> Share[Item, Result] | None:
+    def _next_batch(self, lane: Worker[Job[Item, Result]]) -> Share[Item, Result] | None:
         """Wait for work; None once the runner is closed or the lane is one too many."""
         with self._wake:
             lane.in_hand = []
@@ -185,7 +185,7 @@ class Runner(Generic[Item, Result]):
                 self._wake.wait()
             return None
 
-    def _first_idle(self, lane: Lane[Waiting[Item, Result]]) -> bool:
+    def _first_idle(self, lane: Worker[Job[Item, Result]]) -> bool:
         """Tell whether all lanes before this one are busy.
 
         Calls that come one after the other then stay on one lane. The library's threads keep
@@ -204,7 +204,7 @@ class Runner(Generic[Item, Result]):
         used = sum(lane.threads for lane in self._workers if lane.in_hand)
         return self.threads.total - used >= self.threads.share(self.lanes)
 
-    def _hand_out(self, lane: Lane[Waiting[Item, Result]]) -> Share[Item, Result]:
+    def _hand_out(self, lane: Worker[Job[Item, Result]]) -> Share[Item, Result]:
         """Give a lane the next batch, and all threads if nothing else is to be done."""
         batch = self._work.batches.popleft()
         lane.in_hand = list({id(waiting): waiting for waiting, _ in batch}.values())
@@ -222,7 +222,7 @@ class Runner(Generic[Item, Result]):
         """
         return threads if padded(batch) > self.small else 1
 
-    def _plan_round(self, lane: Lane[Waiting[Item, Result]]) -> bool:
+    def _plan_round(self, lane: Worker[Job[Item, Result]]) -> bool:
         """Make batches of what waits; tell whether there are any."""
         lane.in_hand = list(self._work.calls)  # should the worker die here, they are answered
         self.stats = self._work.plan(self.token_budget, self.lanes, self.stats)
@@ -268,7 +268,7 @@ class Runner(Generic[Item, Result]):
     def _split(self, batch: Share[Item, Result], error: Exception) -> list[Share[Item, Result]]:
         """Return a failed batch of two or more items in smaller parts."""
         halves = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
-        if not ran_out(error):
+        if not is_out_of_memory(error):
             return halves
         # Half of what was too much, which is one item's length at least.
         most = padded(batch) // 2
@@ -288,10 +288,10 @@ class Runner(Generic[Item, Result]):
         lengths = [waiting.lengths[item] for waiting, item in batch]
         return [[batch[i] for i in part] for part in plan(lengths, self.token_budget)]
 
-    def _fail(self, waiting: Waiting[Item, Result], error: Exception) -> None:
+    def _fail(self, waiting: Job[Item, Result], error: Exception) -> None:
         """Answer the call of an item that cannot be run even alone."""
         log.error("model %s failed on one item", self.name, exc_info=error)
-        what = "ran out of memory" if ran_out(error) else "failed"
+        what = "ran out of memory" if is_out_of_memory(error) else "failed"
         failure = InferenceError(f"model {self.name!r} {what} on one of the documents")
         failure.__cause__ = error
         with self._wake:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerStats:
+class SchedulerStats:
     """Counts since the start: batches planned, items in them, mean padding ratio, halvings."""
 
     batches: int = 0
@@ -15,7 +15,7 @@ class RunnerStats:
     padding: float = 1.0
     halvings: int = 0
 
-    def plus(self, batches: int, items: int, padding: float) -> RunnerStats:
+    def plus(self, batches: int, items: int, padding: float) -> SchedulerStats:
         """Return the counts with a round's batches, items and padding ratio added."""
         total = self.items + items
         mean = (self.padding * self.items + padding * items) / total if total else 1.0

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from reranker.backends.device import Hardware
-    from reranker.backends.variants import Ways
+    from reranker.backends.variants import ExecutionVariants
 
-Call = TypeVar("Call")
+JobT = TypeVar("JobT")
 
 _COUNTS = (1, 2, 4)
 
 
-class Threads:
+class IntraOpThreads:
     """The tensor library's threads, dealt out to the batches that run at a time.
 
     Args:
@@ -51,10 +51,10 @@ class Threads:
                 done.result()
 
 
-def threads_for(hardware: Hardware) -> Threads:
+def intra_op_threads(hardware: Hardware) -> IntraOpThreads:
     """Return the threads that models share on this hardware; beside a CPU they do not count."""
     if hardware.device != "cpu":
-        return Threads()
+        return IntraOpThreads()
     import torch
 
     def set_own(count: int) -> None:
@@ -64,10 +64,10 @@ def threads_for(hardware: Hardware) -> Threads:
         torch.get_num_threads()
         torch.set_num_threads(count)
 
-    return Threads(hardware.threads, set_own)
+    return IntraOpThreads(hardware.threads, set_own)
 
 
-def usual_lanes(threads: Threads, ways: Ways) -> int:
+def default_workers(threads: IntraOpThreads, ways: ExecutionVariants) -> int:
     """Return how many batches run at a time where nothing was measured.
 
     Two, which gained on every CPU so far; one where a second would have to wait: exported
@@ -78,7 +78,7 @@ def usual_lanes(threads: Threads, ways: Ways) -> int:
     return threads.counts[1]
 
 
-class Lane(Generic[Call]):
+class Worker(Generic[JobT]):
     """One worker.
 
     Attributes:
@@ -91,7 +91,7 @@ class Lane(Generic[Call]):
     def __init__(self) -> None:
         self.thread: threading.Thread | None = None
         self.threads = 1
-        self.in_hand: list[Call] = []
+        self.in_hand: list[JobT] = []
         self.running = threading.RLock()
 
     @property
@@ -100,7 +100,7 @@ class Lane(Generic[Call]):
         thread = self.thread  # may be forgotten while it is looked at
         return thread is not None and not thread.is_alive()
 
-    def start(self, serve: Callable[[Lane[Call]], None], name: str) -> None:
+    def start(self, serve: Callable[[Worker[JobT]], None], name: str) -> None:
         """Start its worker.
 
         Raises:

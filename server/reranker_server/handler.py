@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from reranker.errors import Cancelled, DeadlineExceeded, ModelUnavailable, RerankerError
 from reranker.operations import EmbedRequest
-from reranker.types import Call, RerankRequest
+from reranker.types import RequestContext, RerankRequest
 from reranker_server.access.auth import Keys, check_allowed
 from reranker_server.access.quotas import open_quotas
 from reranker_server.admission.controller import Admission
@@ -145,12 +145,12 @@ class Serving:
             request.headers,
         )
 
-    def _calls(self, start: float) -> Callable[[int | None, int | None], Call]:
+    def _calls(self, start: float) -> Callable[[int | None, int | None], RequestContext]:
         limit = self.settings.max_timeout_ms
 
-        def call(timeout_ms: int | None, batch_size: int | None) -> Call:
+        def call(timeout_ms: int | None, batch_size: int | None) -> RequestContext:
             seconds = min(timeout_ms or self.settings.timeout_ms, limit) / 1e3
-            return Call(start + seconds, threading.Event(), batch_size)
+            return RequestContext(start + seconds, threading.Event(), batch_size)
 
         return call
 

@@ -217,8 +217,8 @@ class TestModelTrouble:
     def test_past_the_deadline_is_504_and_the_work_is_told(self, ask, models):
         told = threading.Event()
 
-        def slow(*_, call, **__):
-            told.set() if call.cancelled.wait(10) else None
+        def slow(*_, context, **__):
+            told.set() if context.cancelled.wait(10) else None
             raise DeadlineExceeded("late")
 
         models.bi_encoder.encode = slow

@@ -13,13 +13,15 @@ from support.models import bi_encoder
 from support.texts import LONG, ODD, PLAIN
 
 from reranker.families.bi_encoder import SentenceBiEncoder
-from reranker.types import Call
+from reranker.types import RequestContext
 
 TEXTS = [*PLAIN, *ODD, LONG]
 
 
 def encode(model: SentenceBiEncoder, texts: list[str], kind: str = "document") -> np.ndarray:
-    return model.encode(texts, kind=kind, max_tokens=None, tokens=False, call=Call()).vectors
+    return model.encode(
+        texts, kind=kind, max_tokens=None, tokens=False, context=RequestContext()
+    ).vectors
 
 
 @pytest.mark.parametrize("name", ["bert-mean", "xlmr-cls", "bert-mean-prompts", "xlmr-cls-prompts"])
@@ -130,7 +132,9 @@ def test_a_bound_on_tokens_reads_the_same_as_a_shorter_window(
     theirs = SentenceTransformer(str(checkpoint("bert-mean")), device="cpu")
     theirs.max_seq_length = 12  # 10 and the two special tokens
     ours = bi_encoder(checkpoint("bert-mean"))
-    found = ours.encode([LONG, "a"], kind="document", max_tokens=10, tokens=False, call=Call())
+    found = ours.encode(
+        [LONG, "a"], kind="document", max_tokens=10, tokens=False, context=RequestContext()
+    )
     np.testing.assert_allclose(found.vectors, theirs.encode([LONG, "a"]), atol=1e-4, rtol=0)
     assert found.truncated.tolist() == [True, False]
     assert found.counts.tolist() == [10, 1]
@@ -143,7 +147,9 @@ def test_token_vectors_without_heads_are_the_networks_own(
     theirs = SentenceTransformer(str(checkpoint("bert-mean")), device="cpu")
     ours = bi_encoder(checkpoint("bert-mean"))
     text = "machine learning, again and again!"
-    made = ours.encode([text], kind="document", max_tokens=None, tokens=True, call=Call()).tokens
+    made = ours.encode(
+        [text], kind="document", max_tokens=None, tokens=True, context=RequestContext()
+    ).tokens
     assert made is not None
     whole = theirs.encode(text, output_value="token_embeddings").numpy()[1:-1]
     whole /= np.linalg.norm(whole, axis=1, keepdims=True)

@@ -13,7 +13,7 @@ from support.models import cross_encoder
 from support.texts import LONG, ODD, PLAIN
 
 from reranker.families.cross_encoder import PairCrossEncoder
-from reranker.types import Call
+from reranker.types import RequestContext
 
 NAMES = ["bert-cross", "xlmr-cross"]
 WINDOW = 64
@@ -21,7 +21,7 @@ QUERY = "what is the capital of france?"
 
 
 def score(model: PairCrossEncoder, query: str, documents: list[str]) -> np.ndarray:
-    return model.score(query, documents, max_tokens=10_000, call=Call()).logits
+    return model.score(query, documents, max_tokens=10_000, context=RequestContext()).logits
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,7 +50,7 @@ def test_of_a_long_document_only_the_document_is_cut(
     )
     with torch.inference_mode():
         expected = theirs.model(**framed).logits.item()
-    scored = ours.score(query, [LONG, "short"], max_tokens=10_000, call=Call())
+    scored = ours.score(query, [LONG, "short"], max_tokens=10_000, context=RequestContext())
     assert scored.logits[0] == pytest.approx(expected, abs=1e-4)
     assert scored.truncated.tolist() == [True, False]
     assert not scored.query_truncated
@@ -78,7 +78,9 @@ def test_a_query_that_fills_the_window_leaves_the_document_half_of_it(
         inputs["token_type_ids"] = torch.tensor([[0] * (len(row) - ones) + [1] * ones])
     with torch.inference_mode():
         expected = theirs.model(**inputs).logits.item()
-    scored = ours.score(LONG, ["the cat sat on the mat"], max_tokens=10_000, call=Call())
+    scored = ours.score(
+        LONG, ["the cat sat on the mat"], max_tokens=10_000, context=RequestContext()
+    )
     assert scored.logits[0] == pytest.approx(expected, abs=1e-4)
     assert scored.query_truncated
     assert not scored.truncated[0]
@@ -102,7 +104,7 @@ def test_max_tokens_cuts_the_document_as_a_shorter_text_would(
     )
     with torch.inference_mode():
         expected = theirs.model(**framed).logits.item()
-    scored = ours.score(QUERY, [LONG], max_tokens=7, call=Call())
+    scored = ours.score(QUERY, [LONG], max_tokens=7, context=RequestContext())
     assert scored.logits[0] == pytest.approx(expected, abs=1e-4)
     assert scored.counts.tolist() == [7]
     assert scored.truncated.tolist() == [True]

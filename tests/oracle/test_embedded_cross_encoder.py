@@ -21,7 +21,7 @@ from reranker.backends.autotune import TOLERANCE, difference
 from reranker.backends.base import offer_exports
 from reranker.hub.catalog import DEFAULT_CROSS_ENCODER
 from reranker.settings import Settings
-from reranker.types import Call
+from reranker.types import RequestContext
 
 FOLDER = Path(str(files("reranker.hub") / "embedded" / DEFAULT_CROSS_ENCODER))
 QUERY, TOKENS = "how does a water pump work", 64
@@ -42,7 +42,7 @@ def test_logits_agree_with_the_training_forward() -> None:
         ]
     with Reranker(Settings.load(dtype="float32", backend="torch", offline=True)) as engine:
         model = engine.models.cross(DEFAULT_CROSS_ENCODER)
-        scored = model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, call=Call())
+        scored = model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext())
     assert scored.logits == pytest.approx(wanted, abs=1e-3)
 
 
@@ -54,9 +54,11 @@ def test_an_export_for_openvino_agrees_with_the_network(
     settings = Settings.load(dtype="float32", backend="torch", offline=True, cache_mb=0)
     with Reranker(settings) as engine:
         model = engine.models.cross(DEFAULT_CROSS_ENCODER)
-        scores = [model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, call=Call()).logits]
+        scores = [model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext()).logits]
         named = replace(FLOAT32, backend="openvino", exports=tmp_path, int8=int8)
         offer_exports(model, named)  # type: ignore[arg-type]
         assert model.ways.backend == way  # type: ignore[attr-defined]
-        scores.append(model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, call=Call()).logits)
+        scores.append(
+            model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext()).logits
+        )
     assert difference(*scores) <= TOLERANCE["int8" if int8 else "float32"]

@@ -12,7 +12,7 @@ from support.models import bi_encoder
 from support.texts import LONG, ODD, PLAIN
 
 from reranker.families.base import Encoded
-from reranker.types import Call
+from reranker.types import RequestContext
 
 TEXTS = [*PLAIN, *ODD, "...", LONG]
 WINDOW = 64
@@ -35,7 +35,9 @@ def both(
     )
     weights = "pytorch_model.bin" if request.param == "m3-bin" else None
     ours = bi_encoder(folder, heads=True, weights=weights)
-    made = ours.encode(TEXTS, kind="document", max_tokens=None, tokens=True, call=Call())
+    made = ours.encode(
+        TEXTS, kind="document", max_tokens=None, tokens=True, context=RequestContext()
+    )
     ours.close()
     return made, expected, theirs.tokenizer
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from reranker.families.base import Encoded, Scored, TokenVectors
-from reranker.types import Call
+from reranker.types import RequestContext
 
 WIDTH = 32
 
@@ -56,7 +56,7 @@ class FakeBiEncoder:
         kind: Literal["query", "document"],
         max_tokens: int | None,
         tokens: bool,
-        call: Call,
+        context: RequestContext,
     ) -> Encoded:
         self.calls.append((kind, tuple(texts), tokens))
         limit = min(self.window, max_tokens or self.window)
@@ -79,7 +79,9 @@ class FakeCrossEncoder:
     window: int = 64
     calls: list[tuple[str, ...]] = field(default_factory=list)
 
-    def score(self, query: str, documents: Sequence[str], *, max_tokens: int, call: Call) -> Scored:
+    def score(
+        self, query: str, documents: Sequence[str], *, max_tokens: int, context: RequestContext
+    ) -> Scored:
         self.calls.append(tuple(documents))
         words = set(query.lower().split())
         read = [document.lower().split()[:max_tokens] for document in documents]

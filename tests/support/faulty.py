@@ -19,8 +19,8 @@ from reranker import Reranker, Settings
 from reranker.cache.lru import Cache
 from reranker.errors import UnknownModel
 from reranker.families.base import Encoded, Scored
-from reranker.scheduling.scheduler import Runner
-from reranker.types import Call
+from reranker.scheduling.scheduler import BatchScheduler
+from reranker.types import RequestContext
 from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
 
 
@@ -38,7 +38,7 @@ class FaultyBiEncoder(FakeBiEncoder):
     def __init__(self) -> None:
         super().__init__(name="faulty-bi")
         self.cache: Cache[Any] = Cache(0, len)
-        self.runner: Runner[str, int] = Runner("faulty-bi", self._run, len, 4096)
+        self.runner: BatchScheduler[str, int] = BatchScheduler("faulty-bi", self._run, len, 4096)
 
     def encode(
         self,
@@ -47,11 +47,13 @@ class FaultyBiEncoder(FakeBiEncoder):
         kind: Literal["query", "document"],
         max_tokens: int | None,
         tokens: bool,
-        call: Call,
+        context: RequestContext,
     ) -> Encoded:
-        self.runner(list(texts), call)
+        self.runner(list(texts), context)
         self.calls.clear()
-        return super().encode(texts, kind=kind, max_tokens=max_tokens, tokens=tokens, call=call)
+        return super().encode(
+            texts, kind=kind, max_tokens=max_tokens, tokens=tokens, context=context
+        )
 
     def _run(self, texts: list[str]) -> list[int]:
         misbehave(texts)
@@ -62,12 +64,14 @@ class FaultyCrossEncoder(FakeCrossEncoder):
     def __init__(self) -> None:
         super().__init__(name="faulty-cross")
         self.cache: Cache[Any] = Cache(0, len)
-        self.runner: Runner[str, int] = Runner("faulty-cross", self._run, len, 4096)
+        self.runner: BatchScheduler[str, int] = BatchScheduler("faulty-cross", self._run, len, 4096)
 
-    def score(self, query: str, documents: Sequence[str], *, max_tokens: int, call: Call) -> Scored:
-        self.runner(list(documents), call)
+    def score(
+        self, query: str, documents: Sequence[str], *, max_tokens: int, context: RequestContext
+    ) -> Scored:
+        self.runner(list(documents), context)
         self.calls.clear()
-        scored = super().score(query, documents, max_tokens=max_tokens, call=call)
+        scored = super().score(query, documents, max_tokens=max_tokens, context=context)
         assert np.isfinite(scored.logits).all()
         return scored
 

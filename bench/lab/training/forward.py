@@ -7,7 +7,7 @@ import torch
 
 from lab.training.batches import Chunk
 from reranker.backends.device import choose
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 
 
 @cache
@@ -16,7 +16,7 @@ def fast_bfloat16() -> bool:
     return choose("cpu").dtype == "bfloat16"
 
 
-def pair_logits(model: JoinedBert, chunks: Sequence[Chunk]) -> torch.Tensor:
+def pair_logits(model: SplitBert, chunks: Sequence[Chunk]) -> torch.Tensor:
     """Return the logits (pairs,) in the order of the pairs before they were chunked."""
     with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
         scores = [model(c.ids, c.types, c.mask).logits[:, 0] for c in chunks]

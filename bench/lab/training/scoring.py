@@ -12,7 +12,7 @@ from lab.training.batches import chunked
 from lab.training.forward import pair_logits
 from lab.training.passages import TokenTable, inverse_document_frequency, tokenize
 from lab.training.teacher import Floats
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 from reranker_bench import quality
 from reranker_bench.datasets import RetrievalSet
 
@@ -82,7 +82,7 @@ def bi_scores(source: RetrievalSet, texts: Texts) -> Features:
 
 
 def cross_scores(
-    model: JoinedBert, source: RetrievalSet, texts: Texts, pairs_a_chunk: int = 24
+    model: SplitBert, source: RetrievalSet, texts: Texts, pairs_a_chunk: int = 24
 ) -> dict[str, Floats]:
     """Return each query's candidate logits by the cross-encoder, documents cut to fit."""
     place = {d: n for n, d in enumerate(texts.documents)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 
 AVERAGE = 0.997
 """Decay of the running average of the weights, which is what gets exported."""
@@ -23,7 +23,7 @@ class State:
         seconds: Time spent in steps, over all resumed parts.
     """
 
-    model: JoinedBert
+    model: SplitBert
     optimizer: torch.optim.Optimizer
     average: dict[str, torch.Tensor]
     step: int = 0
@@ -64,7 +64,7 @@ HEAD, GATES = 5.0, 100.0
 """Learning rates of the fresh head and of the gates, as multiples of the layers' own."""
 
 
-def new_state(model: JoinedBert, rate: float) -> State:
+def new_state(model: SplitBert, rate: float) -> State:
     """Return the state of a run at its first step.
 
     Args:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reranker.types import Call
+from reranker.types import RequestContext
 from reranker_bench.pools import spaced
-from reranker_methods.features.bank import Bank
+from reranker_methods.features.token_statistics import TokenStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ COUNTED = 4000  # documents of a collection that count for idf
 ENCODED = 150  # documents of a collection that count for the second moment
 
 
-def build(encoder: SentenceBiEncoder, sources: Sequence[RetrievalSet]) -> Bank:
+def build(encoder: SentenceBiEncoder, sources: Sequence[RetrievalSet]) -> TokenStatistics:
     """Measure a bank on collections, each with the same say.
 
     idf(v) = log((1 + N) / (1 + N p_v)), with p_v the share of documents that hold the
@@ -43,11 +43,13 @@ def build(encoder: SentenceBiEncoder, sources: Sequence[RetrievalSet]) -> Bank:
         moments.append(vectors.T @ vectors / len(vectors))
     share = np.mean(shares, axis=0)
     idf = np.log((1 + counted) / (1 + counted * share))
-    return Bank(idf.astype(np.float32), np.mean(moments, axis=0, dtype=np.float32))
+    return TokenStatistics(idf.astype(np.float32), np.mean(moments, axis=0, dtype=np.float32))
 
 
 def _token_vectors(encoder: SentenceBiEncoder, texts: Sequence[str]) -> np.ndarray:
-    encoded = encoder.encode(texts, kind="document", max_tokens=None, tokens=True, call=Call())
+    encoded = encoder.encode(
+        texts, kind="document", max_tokens=None, tokens=True, context=RequestContext()
+    )
     if encoded.tokens is None:
         raise ValueError("the bi-encoder gave no token vectors")
     return np.concatenate([tokens.vectors for tokens in encoded.tokens])

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reranker.pipeline.bi_encoder_stage import search
-from reranker.types import Call
+from reranker.types import RequestContext
 from reranker_methods.features.attention import attention
 from reranker_methods.features.feedback import feedback
 from reranker_methods.features.subspace import subspace
-from reranker_methods.features.tokens import TokenStack
+from reranker_methods.features.token_stack import TokenStack
 from reranker_methods.fusion_stage import token_features
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reranker.families.bi_encoder import SentenceBiEncoder
     from reranker.families.cross_encoder import PairCrossEncoder
     from reranker_bench.fitting.sample import Sample
-    from reranker_methods.features.bank import Bank
+    from reranker_methods.features.token_statistics import TokenStatistics
 
 VERSION = 1  # raise it when a feature's definition changes: it is part of the cache's key
 TOKEN_FEATURES = ("attention", "subspace", "lexical")
@@ -78,7 +78,9 @@ def tabulate(sample: Sample, values: Values) -> Table:
     return Table(sample, values, offsets, np.array(grades, dtype=np.float64))
 
 
-def bi_features(sample: Sample, encoder: SentenceBiEncoder, bank: Bank, folder: Path) -> Values:
+def bi_features(
+    sample: Sample, encoder: SentenceBiEncoder, bank: TokenStatistics, folder: Path
+) -> Values:
     """Return the features that need the bi-encoder alone, and the placebos.
 
     A placebo has the shape of a feature without its meaning: `subspace_of_another` takes
@@ -90,9 +92,13 @@ def bi_features(sample: Sample, encoder: SentenceBiEncoder, bank: Bank, folder: 
         documents = list(sample.texts)
         place = {d: i for i, d in enumerate(documents)}
         texts = [sample.texts[d] for d in documents]
-        encoded = encoder.encode(texts, kind="document", max_tokens=512, tokens=True, call=Call())
+        encoded = encoder.encode(
+            texts, kind="document", max_tokens=512, tokens=True, context=RequestContext()
+        )
         asked = list(sample.queries.values())
-        queries = encoder.encode(asked, kind="query", max_tokens=None, tokens=True, call=Call())
+        queries = encoder.encode(
+            asked, kind="query", max_tokens=None, tokens=True, context=RequestContext()
+        )
         tokens, query_tokens = encoded.tokens or (), queries.tokens or ()
         twins = _twins([len(each.ids) for each in tokens])
         rows: list[Values] = []
@@ -116,7 +122,10 @@ def cross_features(sample: Sample, encoder: PairCrossEncoder, folder: Path) -> V
     def make() -> Values:
         logits = [
             encoder.score(
-                text, [sample.texts[d] for d in sample.pools[query]], max_tokens=512, call=Call()
+                text,
+                [sample.texts[d] for d in sample.pools[query]],
+                max_tokens=512,
+                context=RequestContext(),
             ).logits
             for query, text in sample.queries.items()
         ]
@@ -133,7 +142,9 @@ def _twins(lengths: Sequence[int]) -> NDArray[np.int64]:
     return twins
 
 
-def _placebos(query: TokenVectors, own: TokenStack, other: TokenStack, bank: Bank) -> Values:
+def _placebos(
+    query: TokenVectors, own: TokenStack, other: TokenStack, bank: TokenStatistics
+) -> Values:
     weights = bank.query_weights(query)
     shuffled = np.random.default_rng(len(query.ids)).permutation(weights)
     return {

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reranker_methods.features.tokens import TokenStack, weighted_mean
+from reranker_methods.features.token_stack import TokenStack, weighted_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

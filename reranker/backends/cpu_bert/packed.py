@@ -18,11 +18,11 @@ from torch.nn import functional
 
 from reranker.backends.cpu_bert.attention import attention, first
 from reranker.backends.cpu_bert.layout import Layout
-from reranker.backends.cpu_bert.prepacked_linear import PackedLinear
+from reranker.backends.cpu_bert.prepacked_linear import PrepackedLinear
 
 log = logging.getLogger(__name__)
 
-# What `PackedLinear` calls. It is written down as a graph since TorchScript's own language has no
+# What `PrepackedLinear` calls. It is a graph since TorchScript's own language has no
 # word for the type of its empty list of scalars.
 _PRODUCT = """
 graph(%rows : Tensor, %weight : Tensor, %bias : Tensor?, %gelu : bool):
@@ -47,7 +47,7 @@ def packed_weights(layer: Any) -> list[torch.Tensor] | None:
     None is a layer that is not packed whole, with a GELU.
     """
     last = layer.output.dense
-    if not isinstance(last, PackedLinear):
+    if not isinstance(last, PrepackedLinear):
         return None
     if last.of_layer is None:
         last.of_layer = _look_up(layer)
@@ -58,13 +58,13 @@ def _look_up(layer: Any) -> list[torch.Tensor] | None:
     own, out, inner = layer.attention.self, layer.attention.output, layer.intermediate.dense
     asking = (own.query, own.key, own.value, out.dense)
     products = (*asking, inner, layer.output.dense)
-    if not all(isinstance(part, PackedLinear) for part in products) or inner.gelu is None:
+    if not all(isinstance(part, PrepackedLinear) for part in products) or inner.gelu is None:
         return None
     parts = (*asking, out.LayerNorm, inner, layer.output.dense, layer.output.LayerNorm)
     return [
         each
         for part in parts
-        for each in (part.packed if isinstance(part, PackedLinear) else part.weight, part.bias)
+        for each in (part.packed if isinstance(part, PrepackedLinear) else part.weight, part.bias)
     ]
 
 

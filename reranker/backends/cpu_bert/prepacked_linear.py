@@ -24,7 +24,7 @@ _READ = ("wo",)  # T5 looks at this layer's weight in every run
 _ROWS = 2048  # of a product that the layout is chosen for; others work, too
 
 
-class PackedLinear(nn.Module):
+class PrepackedLinear(nn.Module):
     """A linear layer on a CPU, and a GELU after it if wanted; its state dict is the layer's own.
 
     Args:
@@ -80,9 +80,9 @@ def pack(network: nn.Module) -> None:
         # In transformers' own module of these names the one is called right after the other.
         if type(gelu) is GELUActivation and type(parent).__module__.startswith("transformers."):
             parent.intermediate_act_fn = nn.Identity()
-            setattr(parent, name, PackedLinear(layer, gelu))
+            setattr(parent, name, PrepackedLinear(layer, gelu))
         else:
-            setattr(parent, name, PackedLinear(layer))
+            setattr(parent, name, PrepackedLinear(layer))
 
 
 def unpack(network: nn.Module) -> None:
@@ -91,7 +91,7 @@ def unpack(network: nn.Module) -> None:
         (parent, name)
         for parent in network.modules()
         for name, child in parent.named_children()
-        if isinstance(child, PackedLinear)
+        if isinstance(child, PrepackedLinear)
     ]
     for parent, name in places:
         layer = getattr(parent, name)
@@ -102,7 +102,7 @@ def unpack(network: nn.Module) -> None:
 
 def is_packed(network: nn.Module | None) -> bool:
     """Whether any layer is."""
-    return network is not None and any(isinstance(m, PackedLinear) for m in network.modules())
+    return network is not None and any(isinstance(m, PrepackedLinear) for m in network.modules())
 
 
 def can_pack(network: nn.Module | None) -> bool:
@@ -150,7 +150,7 @@ def works(dtype: torch.dtype) -> bool:
     rows = torch.randn(3, 5, 64, generator=generator).to(dtype)
     try:
         with torch.inference_mode():
-            made, wanted = PackedLinear(linear, GELUActivation())(rows), linear(rows)
+            made, wanted = PrepackedLinear(linear, GELUActivation())(rows), linear(rows)
             off = (made - nn.functional.gelu(wanted)).abs() / (1 + wanted.abs())
             return float(off.max()) < _ACCURACY[dtype]
     except Exception as error:  # whatever a build without oneDNN may raise

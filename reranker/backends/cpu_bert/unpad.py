@@ -18,7 +18,7 @@ _CLASSIFIERS = frozenset(f"{family}ForSequenceClassification" for family in _FAM
 """Networks of transformers that read the first token's state and no other."""
 
 
-class TightEncoder(nn.Module):
+class UnpaddedEncoder(nn.Module):
     """An encoder's layers without its padding and, in the last, without tokens that nobody reads.
 
     Names of modules and weights are the encoder's own, and so are the states of real tokens. It
@@ -71,7 +71,7 @@ class TightEncoder(nn.Module):
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=made)
 
 
-def tighten(network: Any) -> None:
+def remove_padding(network: Any) -> None:
     """Let a network of transformers compute only what is read, where that is known to be the same.
 
     Networks whose masks mean more than padding, causal ones and those with a kernel of their own,
@@ -80,7 +80,7 @@ def tighten(network: Any) -> None:
     base: Any = getattr(network, "base_model", None)
     if _is_one_of(_ENCODERS, base) and _is_plain(base.config):
         first_only = _is_one_of(_CLASSIFIERS, network)
-        base.encoder = TightEncoder(base.encoder, first_only=first_only)
+        base.encoder = UnpaddedEncoder(base.encoder, first_only=first_only)
 
 
 def _is_one_of(names: frozenset[str], network: Any) -> bool:

@@ -26,7 +26,7 @@ from reranker.errors import Cancelled, DeadlineExceeded, Overloaded
 from reranker_server.errors import ShuttingDown
 
 if TYPE_CHECKING:
-    from reranker.types import Call
+    from reranker.types import RequestContext
 
 _BUSY = "the server is busy; try again"
 _HALF_LIFE_SECONDS = 20.0  # of what the measured rate remembers
@@ -127,14 +127,18 @@ class Admission:
         return sum(self._tokens.values())
 
     async def enter(
-        self, who: str, tokens: int, call: Call, gone: asyncio.Future[None] | None = None
+        self,
+        who: str,
+        tokens: int,
+        context: RequestContext,
+        gone: asyncio.Future[None] | None = None,
     ) -> Permit:
         """Wait for a permit.
 
         Args:
             who: the caller's name; callers share evenly.
             tokens: what the work is expected to cost.
-            call: its deadline bounds the wait.
+            context: its deadline bounds the wait.
             gone: done when nobody waits for the answer any more.
 
         Raises:
@@ -146,11 +150,11 @@ class Admission:
             raise ShuttingDown
         if self.working < self._concurrent and not self._heap:
             return self._grant(tokens)
-        with self._place(who, tokens, call) as waiter:
+        with self._place(who, tokens, context) as waiter:
             others = [gone] if gone is not None else []
             await asyncio.wait(
                 [waiter.turn, *others],
-                timeout=max(0.0, call.remaining()) if call.deadline is not None else None,
+                timeout=max(0.0, context.remaining()) if context.deadline is not None else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if waiter.turn.done():
@@ -172,9 +176,9 @@ class Admission:
         return not self.held
 
     @contextlib.contextmanager
-    def _place(self, who: str, tokens: int, call: Call) -> Iterator[_Waiter]:
+    def _place(self, who: str, tokens: int, context: RequestContext) -> Iterator[_Waiter]:
         """Stand in the queue for the length of the block."""
-        self._make_room(who, tokens, call)
+        self._make_room(who, tokens, context)
         start = max(self._clock, self._finish.get(who, 0.0))
         self._finish[who] = start + tokens
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -190,15 +194,15 @@ class Admission:
                 self._leave(0)
             raise
 
-    def _make_room(self, who: str, tokens: int, call: Call) -> None:
+    def _make_room(self, who: str, tokens: int, context: RequestContext) -> None:
         """Raise Overloaded unless there is room, or the caller who fills the queue can make it."""
         ahead, share = self.waiting_tokens, self._tokens[who] + tokens
         # Callers take turns, so another's long queue is not one's own.
         own = self.pace.seconds(min(ahead, share * len({who, *self._tokens})))
-        if not self._full(ahead, tokens) and own <= max(0.0, call.remaining()):
+        if not self._full(ahead, tokens) and own <= max(0.0, context.remaining()):
             return
         retry = min(_LONGEST_RETRY_SECONDS, self.pace.seconds(ahead))
-        if self._heap and own <= max(0.0, call.remaining()):
+        if self._heap and own <= max(0.0, context.remaining()):
             greedy, most = self._tokens.most_common(1)[0]
             last = max(waiter for waiter in self._heap if waiter.who == greedy)
             fits = ahead - last.tokens + tokens <= max(self._queue_tokens, ahead)

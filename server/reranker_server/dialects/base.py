@@ -11,7 +11,7 @@ from reranker_server.errors import Problem
 if TYPE_CHECKING:
     from reranker.engine import Reranker
     from reranker.operations import EmbedRequest, TokenizeRequest
-    from reranker.types import Call, RerankRequest
+    from reranker.types import RequestContext, RerankRequest
     from reranker_server.settings import ServerSettings
 
     Work = RerankRequest | EmbedRequest | TokenizeRequest
@@ -25,7 +25,7 @@ class Ask:
         payload: the JSON object of the body.
         settings: limits, and what to do about unknown models.
         reranker: the engine, for its models and defaults; reading runs nothing on it.
-        call: makes the engine's `Call` from timeout_ms and batch_size.
+        call: makes the engine's `RequestContext` from timeout_ms and batch_size.
         path: of the route, decoded.
         model: the id in the path, where the route has one.
         headers: of the request; names are found in any case.
@@ -34,7 +34,7 @@ class Ask:
     payload: Mapping[str, Any]
     settings: ServerSettings
     reranker: Reranker
-    call: Callable[[int | None, int | None], Call]
+    call: Callable[[int | None, int | None], RequestContext]
     path: str = ""
     model: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -51,9 +51,9 @@ class Asked:
     render: Callable[[Sequence[Any]], Any]
 
     @property
-    def call(self) -> Call:
+    def call(self) -> RequestContext:
         """Return deadline and cancellation, which all the work shares."""
-        return self.work[0].call
+        return self.work[0].context
 
 
 def plain(trouble: Problem) -> tuple[int, Any]:

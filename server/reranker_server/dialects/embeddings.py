@@ -136,7 +136,7 @@ def _request(ask: Ask, name: str, kind: str | None) -> tuple[EmbedRequest, str]:
         model=model,
         kind="query" if kind in _QUERY_KINDS else "document",
         dimensions=dimensions,
-        call=ask.call(fields.whole(ask.payload, "timeout_ms"), None),
+        context=ask.call(fields.whole(ask.payload, "timeout_ms"), None),
     )
     return request, model
 

@@ -122,7 +122,7 @@ def read(ask: Ask) -> tuple[tuple[RerankRequest, ...], Pairs]:
             model_cross=choice.model_cross,
             # Every pair is scored; none is a candidate that another could push out.
             stage1_top_k=len(documents),
-            call=call,
+            context=call,
         )
         for query, documents in groups.items()
     )

@@ -107,7 +107,7 @@ def read(ask: Ask, *, prefer_top_k: bool = False) -> Reading:
         top_n=min(top_n, len(documents)) if top_n else None,
         stage1_top_k=stage1 or DEFAULT_STAGE1_TOP_K,
         max_tokens_per_doc=_max_tokens(payload),
-        call=ask.call(fields.whole(payload, "timeout_ms"), None),
+        context=ask.call(fields.whole(payload, "timeout_ms"), None),
     )
     return Reading(
         ask, request, choice.label, fields.flag(more, *_ECHO) if echo is None else echo, not stage1

@@ -48,7 +48,7 @@ def parse(ask: Ask) -> Asked:
         max_tokens_per_doc=body.max_tokens_per_doc or DEFAULT_MAX_TOKENS_PER_DOC,
         score_threshold=body.score_threshold,
         explain=bool(body.explain),
-        call=ask.call(body.timeout_ms, body.batch_size),
+        context=ask.call(body.timeout_ms, body.batch_size),
     )
     return Asked((request,), lambda rankings: render(rankings[0], body))
 

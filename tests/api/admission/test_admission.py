@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from reranker.errors import Cancelled, DeadlineExceeded, Overloaded
-from reranker.types import Call
+from reranker.types import RequestContext
 from reranker_server.admission.controller import Admission, Pace
 from reranker_server.errors import ShuttingDown
 from reranker_server.http.body import Memory
@@ -31,13 +31,13 @@ async def settle() -> None:
 def test_the_first_work_the_next_wait_the_others_are_refused():
     async def scene() -> None:
         admission = Admission(2, 1)
-        first = await admission.enter("a", 10, Call())
-        await admission.enter("a", 10, Call())
-        third = asyncio.create_task(admission.enter("a", 10, Call()))
+        first = await admission.enter("a", 10, RequestContext())
+        await admission.enter("a", 10, RequestContext())
+        third = asyncio.create_task(admission.enter("a", 10, RequestContext()))
         await settle()
         assert (admission.working, admission.waiting, admission.waiting_tokens) == (2, 1, 10)
         with pytest.raises(Overloaded):
-            await admission.enter("a", 10, Call())
+            await admission.enter("a", 10, RequestContext())
         first.release()
         first.release()  # a second time changes nothing
         await third
@@ -49,17 +49,19 @@ def test_the_first_work_the_next_wait_the_others_are_refused():
 def test_the_queue_is_bounded_in_tokens_but_takes_one_of_any_size():
     async def scene() -> None:
         admission = Admission(1, 100, queue_tokens=50)
-        await admission.enter("a", 1, Call())
-        waiting = [asyncio.create_task(admission.enter("a", 1_000_000, Call()))]
+        await admission.enter("a", 1, RequestContext())
+        waiting = [asyncio.create_task(admission.enter("a", 1_000_000, RequestContext()))]
         await settle()
         with pytest.raises(Overloaded):
-            await admission.enter("a", 1, Call())
+            await admission.enter("a", 1, RequestContext())
         waiting[0].cancel()
         await settle()
-        waiting = [asyncio.create_task(admission.enter("a", 20, Call())) for _ in range(2)]
+        waiting = [
+            asyncio.create_task(admission.enter("a", 20, RequestContext())) for _ in range(2)
+        ]
         await settle()
         with pytest.raises(Overloaded):
-            await admission.enter("a", 20, Call())
+            await admission.enter("a", 20, RequestContext())
         assert admission.waiting_tokens == 40
         for task in waiting:
             task.cancel()
@@ -71,10 +73,10 @@ def test_who_sends_little_does_not_wait_for_who_sends_much():
     async def scene() -> None:
         admission = Admission(1, 100)
         order: list[str] = []
-        permit = await admission.enter("much", 10, Call())
+        permit = await admission.enter("much", 10, RequestContext())
 
         async def one(who: str) -> None:
-            held = await admission.enter(who, 10, Call())
+            held = await admission.enter(who, 10, RequestContext())
             order.append(who)
             held.release()
 
@@ -93,16 +95,18 @@ def test_who_sends_little_does_not_wait_for_who_sends_much():
 def test_who_fills_the_queue_makes_room_for_who_does_not():
     async def scene() -> None:
         admission = Admission(1, 4)
-        await admission.enter("much", 10, Call())
-        many = [asyncio.create_task(admission.enter("much", 10, Call())) for _ in range(4)]
+        await admission.enter("much", 10, RequestContext())
+        many = [
+            asyncio.create_task(admission.enter("much", 10, RequestContext())) for _ in range(4)
+        ]
         await settle()
-        few = [asyncio.create_task(admission.enter("little", 10, Call()))]
+        few = [asyncio.create_task(admission.enter("little", 10, RequestContext()))]
         await settle()
         assert admission.waiting == 4
         assert isinstance(many[-1].exception(), Overloaded)  # the newest of those
         assert not any(task.done() for task in (*many[:-1], *few))
         with pytest.raises(Overloaded):
-            await admission.enter("much", 10, Call())
+            await admission.enter("much", 10, RequestContext())
         for task in (*many[:-1], *few):
             task.cancel()
 
@@ -112,13 +116,13 @@ def test_who_fills_the_queue_makes_room_for_who_does_not():
 def test_a_deadline_and_a_caller_who_has_gone_end_the_wait():
     async def scene() -> None:
         admission = Admission(1, 10)
-        await admission.enter("a", 1, Call())
+        await admission.enter("a", 1, RequestContext())
         start = time.monotonic()
         with pytest.raises(DeadlineExceeded):
-            await admission.enter("a", 1, Call(start + 0.05))
+            await admission.enter("a", 1, RequestContext(start + 0.05))
         assert time.monotonic() - start < 2
         gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = asyncio.create_task(admission.enter("a", 1, Call(), gone))
+        waiting = asyncio.create_task(admission.enter("a", 1, RequestContext(), gone))
         await settle()
         gone.set_result(None)
         with pytest.raises(Cancelled):
@@ -131,14 +135,14 @@ def test_a_deadline_and_a_caller_who_has_gone_end_the_wait():
 def test_a_wait_broken_off_as_the_turn_comes_loses_no_permit():
     async def scene() -> None:
         admission = Admission(1, 10)
-        permit = await admission.enter("a", 1, Call())
-        waiting = asyncio.create_task(admission.enter("a", 1, Call()))
+        permit = await admission.enter("a", 1, RequestContext())
+        waiting = asyncio.create_task(admission.enter("a", 1, RequestContext()))
         await settle()
         permit.release()  # the turn comes ...
         waiting.cancel()  # ... and nobody is there
         await settle()
         assert admission.held == 0
-        (await admission.enter("a", 1, Call())).release()
+        (await admission.enter("a", 1, RequestContext())).release()
 
     play(scene)
 
@@ -162,11 +166,11 @@ def test_retry_after_follows_from_the_measured_rate():
     async def scene() -> None:
         admission = Admission(1, 1)
         admission.pace = pace
-        await admission.enter("a", 1, Call())
-        waiting = asyncio.create_task(admission.enter("a", 1000, Call()))
+        await admission.enter("a", 1, RequestContext())
+        waiting = asyncio.create_task(admission.enter("a", 1000, RequestContext()))
         await settle()
         with pytest.raises(Overloaded) as refused:
-            await admission.enter("a", 1, Call())
+            await admission.enter("a", 1, RequestContext())
         assert refused.value.retry_after == pytest.approx(50, rel=0.05)
         waiting.cancel()
 
@@ -178,16 +182,18 @@ def test_what_would_wait_too_long_is_refused_at_once():
         admission = Admission(1, 100, queue_seconds=2)
         admission.pace.begin()
         admission.pace._tokens, admission.pace._seconds = 100, 1  # 100 tokens a second
-        await admission.enter("a", 1, Call())
-        waiting = [asyncio.create_task(admission.enter("a", 150, Call())) for _ in range(2)]
+        await admission.enter("a", 1, RequestContext())
+        waiting = [
+            asyncio.create_task(admission.enter("a", 150, RequestContext())) for _ in range(2)
+        ]
         await settle()
         with pytest.raises(Overloaded):
-            await admission.enter("a", 1, Call())
+            await admission.enter("a", 1, RequestContext())
         # Its own deadline bounds a request's wait as well.
         waiting[1].cancel()
         await settle()
         with pytest.raises(Overloaded):
-            await admission.enter("a", 1, Call(time.monotonic() + 0.5))
+            await admission.enter("a", 1, RequestContext(time.monotonic() + 0.5))
         waiting[0].cancel()
 
     play(scene)
@@ -196,12 +202,12 @@ def test_what_would_wait_too_long_is_refused_at_once():
 def test_once_closed_nobody_gets_in_and_those_inside_finish():
     async def scene() -> None:
         admission = Admission(1, 10)
-        permit = await admission.enter("a", 1, Call())
-        waiting = asyncio.create_task(admission.enter("a", 1, Call()))
+        permit = await admission.enter("a", 1, RequestContext())
+        waiting = asyncio.create_task(admission.enter("a", 1, RequestContext()))
         await settle()
         admission.close()
         with pytest.raises(ShuttingDown):
-            await admission.enter("a", 1, Call())
+            await admission.enter("a", 1, RequestContext())
         assert not await admission.drained(0.05)
         permit.release()
         (await waiting).release()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from reranker import RerankRequest, register
-from reranker.pipeline import Pipeline, Stage, StageScores
+from reranker.pipeline import Pipeline, Stage, StageOutput
 
 
 @register("keywords", roles=())
@@ -11,8 +11,8 @@ def keywords(request: RerankRequest, models: object) -> Pipeline:
     """Order documents by the share of the query's words they contain."""
     wanted = set(request.query.lower().split())
 
-    def score(indices: np.ndarray) -> StageScores:
+    def score(indices: np.ndarray) -> StageOutput:
         texts = (request.documents[i].text.lower().split() for i in indices)
-        return StageScores(np.array([len(wanted & set(words)) / len(wanted) for words in texts]))
+        return StageOutput(np.array([len(wanted & set(words)) / len(wanted) for words in texts]))
 
     return Pipeline(stages=(Stage("keywords", score),), scale=lambda values: values)

@@ -21,10 +21,10 @@ from reranker.backends.autotune import Probe, difference, tune
 from reranker.backends.calibration_texts import passages
 from reranker.backends.cpu_bert import prepacked_linear as packing
 from reranker.backends.device import Hardware, choose
-from reranker.backends.variants import Ways
-from reranker.scheduling.scheduler import Runner
-from reranker.scheduling.workers import Threads
-from reranker.types import Call
+from reranker.backends.variants import ExecutionVariants
+from reranker.scheduling.scheduler import BatchScheduler
+from reranker.scheduling.workers import IntraOpThreads
+from reranker.types import RequestContext
 
 Checkpoint = Callable[[str], Path]
 BUDGETS = (1024, 2048, 4096, 8192)
@@ -55,7 +55,9 @@ class Timed:
         self.way = ways[0]
         self.backend, self.keeps_state = "torch", False
         self.ran: list[tuple[str, int]] = []
-        self.runner: Runner[Any, Any] = Runner("timed", lambda batch: batch, len, budget)
+        self.runner: BatchScheduler[Any, Any] = BatchScheduler(
+            "timed", lambda batch: batch, len, budget
+        )
 
     @property
     def ways(self) -> Any:
@@ -195,15 +197,15 @@ def test_int8_must_win_clearly(tuned: Callable[..., Any], cost: float, way: str)
 
 def two_lanes(model: Timed, monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
     """Let a model do two batches at a time, twice the work in less than twice the time."""
-    model.runner = Runner("timed", lambda batch: batch, len, 4096, Threads(2))
+    model.runner = BatchScheduler("timed", lambda batch: batch, len, 4096, IntraOpThreads(2))
 
-    def at_once(self: Threads, count: int, run: Probe) -> None:
+    def at_once(self: IntraOpThreads, count: int, run: Probe) -> None:
         start = model.now
         run()
         if count == 2:
             model.now = start + (model.now - start) * 2 / gain
 
-    monkeypatch.setattr(Threads, "at_once", at_once)
+    monkeypatch.setattr(IntraOpThreads, "at_once", at_once)
 
 
 @pytest.mark.parametrize(("gain", "lanes"), [(1.5, 2), (0.98, 2), (0.8, 1)])
@@ -232,7 +234,7 @@ def test_some_networks_run_one_batch_at_a_time(
 ) -> None:
     model = Timed(per_token({}))
     vars(model).update(reason)
-    model.runner = Runner("timed", lambda batch: batch, len, 4096, Threads(2))
+    model.runner = BatchScheduler("timed", lambda batch: batch, len, 4096, IntraOpThreads(2))
     assert tuned(model).lanes == 1
     assert "lanes: 2" not in tuned(model).rates
 
@@ -267,7 +269,7 @@ def test_a_score_does_not_depend_on_what_was_chosen(checkpoint: Checkpoint, dtyp
         # be off to either side.
         network: Any = model.ways.network
         network.double()
-        wanted = model.score("paris", texts, max_tokens=50, call=Call()).logits
+        wanted = model.score("paris", texts, max_tokens=50, context=RequestContext()).logits
         network.to(hardware.torch_dtype)
         packed = ["sdpa, packed weights"] if packing.works(hardware.torch_dtype) else []
         assert list(model.ways.all()) == ["sdpa", "eager", *packed]
@@ -275,14 +277,14 @@ def test_a_score_does_not_depend_on_what_was_chosen(checkpoint: Checkpoint, dtyp
             for use in model.ways.all().values():
                 use()
                 model.runner.token_budget = budget
-                found = model.score("paris", texts, max_tokens=50, call=Call()).logits
+                found = model.score("paris", texts, max_tokens=50, context=RequestContext()).logits
                 assert difference(found, wanted) <= tolerance
         model.close()
     model = bi_encoder(checkpoint("bert-mean"), hardware)
 
     def encode() -> np.ndarray:
         return model.encode(
-            texts, kind="document", max_tokens=None, tokens=False, call=Call()
+            texts, kind="document", max_tokens=None, tokens=False, context=RequestContext()
         ).vectors
 
     vectors = encode()
@@ -316,6 +318,6 @@ def test_passages_differ_and_are_long_enough_for_a_trial() -> None:
 )
 def test_positions_that_stretch_with_the_text_are_state(rope: object, kept: bool) -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Identity())
-    assert not Ways("plain", network).keeps_state
+    assert not ExecutionVariants("plain", network).keeps_state
     network[1].rope_type = rope  # type: ignore[assignment]
-    assert Ways("rotary", network).keeps_state is kept
+    assert ExecutionVariants("rotary", network).keeps_state is kept

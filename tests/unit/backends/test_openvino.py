@@ -23,8 +23,8 @@ from reranker.backends.cpu_bert import prepacked_linear as packing
 from reranker.backends.device import Hardware, choose
 from reranker.errors import MissingExtra, ModelUnavailable, SettingsError
 from reranker.hub.catalog import Catalog
-from reranker.hub.pool import Provider
-from reranker.types import Call
+from reranker.hub.pool import ModelPool
+from reranker.types import RequestContext
 
 pytestmark = pytest.mark.skipif(not openvino.is_installed(), reason="no openvino, no nncf")
 
@@ -43,7 +43,7 @@ def named(exports: Path) -> Hardware:
 
 
 def score(model: object, texts: list[str] = TEXTS) -> np.ndarray:
-    return model.score("paris", texts, max_tokens=50, call=Call()).logits  # type: ignore[attr-defined]
+    return model.score("paris", texts, max_tokens=50, context=RequestContext()).logits  # type: ignore[attr-defined]
 
 
 def made_anew(exports: Path) -> dict[str, float]:
@@ -73,7 +73,9 @@ def test_an_export_encodes_as_the_network_does(
     model = bi_encoder(checkpoint(name), heads=name == "m3")
 
     def encode() -> tuple[np.ndarray, ...]:
-        made = model.encode(TEXTS, kind="query", max_tokens=None, tokens=True, call=Call())
+        made = model.encode(
+            TEXTS, kind="query", max_tokens=None, tokens=True, context=RequestContext()
+        )
         return made.vectors, *(each.vectors for each in made.tokens or ())
 
     wanted = encode()
@@ -243,7 +245,7 @@ def test_a_model_of_the_config_may_have_a_backend_of_its_own(
     catalog = Catalog(
         {"cross-encoder": {"one": folder, "two": {"path": folder, "backend": "openvino"}}}
     )
-    provider = Provider(catalog, lambda: replace(FLOAT32, exports=exports), offline=True)
+    provider = ModelPool(catalog, lambda: replace(FLOAT32, exports=exports), offline=True)
     assert provider.cross("one").ways.backend == "torch"  # type: ignore[attr-defined]
     assert provider.cross("two").ways.backend == "openvino"  # type: ignore[attr-defined]
     provider.close()

@@ -14,7 +14,7 @@ from support.models import bi_encoder, cross_encoder
 from support.texts import LONG, ODD, PLAIN
 
 from reranker.cache.lru import Cache, key
-from reranker.types import Call
+from reranker.types import RequestContext
 
 parts = st.lists(st.one_of(st.text(max_size=8), st.integers(-5, 5)), max_size=4)
 
@@ -122,7 +122,9 @@ def test_a_bi_encoder_gives_the_same_with_and_without_a_cache(
         for limit in (None, 5, None):
             for tokens in (False, True):
                 wanted, found = (
-                    model.encode(texts, kind=kind, max_tokens=limit, tokens=tokens, call=Call())  # type: ignore[arg-type]
+                    model.encode(
+                        texts, kind=kind, max_tokens=limit, tokens=tokens, context=RequestContext()
+                    )  # type: ignore[arg-type]
                     for model in (without, cached)
                 )
                 np.testing.assert_allclose(found.vectors, wanted.vectors, atol=1e-6)
@@ -148,7 +150,7 @@ def test_a_cross_encoder_gives_the_same_with_and_without_a_cache(
     for query in ("paris", "learning", LONG, "paris"):
         for limit in (512, 3):
             wanted, found = (
-                model.score(query, texts, max_tokens=limit, call=Call())
+                model.score(query, texts, max_tokens=limit, context=RequestContext())
                 for model in (without, cached)
             )
             np.testing.assert_allclose(found.logits, wanted.logits, atol=1e-5)
@@ -166,7 +168,9 @@ def test_what_a_caller_does_to_its_result_does_not_reach_the_cache(
     model = bi_encoder(checkpoint("m3"), heads=True, cache_bytes=1 << 20)
 
     def encode() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        made = model.encode(["paris"], kind="query", max_tokens=None, tokens=True, call=Call())
+        made = model.encode(
+            ["paris"], kind="query", max_tokens=None, tokens=True, context=RequestContext()
+        )
         assert made.tokens is not None
         assert made.tokens[0].weights is not None
         return made.vectors, made.tokens[0].vectors, made.tokens[0].weights

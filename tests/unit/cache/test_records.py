@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reranker.cache.records import POOLED, TOKENS, KnownPair, KnownText
+from reranker.cache.records import POOLED, TOKENS, CachedEmbedding, CachedScore
 from reranker.families.bi_encoder_network import Output
 
 sizes = st.integers(0, 7)
 
 
-def text(width: int, rows: int | None, token_width: int, weighed: bool) -> KnownText:
+def text(width: int, rows: int | None, token_width: int, weighed: bool) -> CachedEmbedding:
     random = np.random.default_rng(width)
     tokens = None if rows is None else random.integers(-32767, 32767, (rows, token_width))
     count = rows or 0
-    return KnownText(
+    return CachedEmbedding(
         output=Output(
             vector=random.normal(size=width).astype(np.float32),
             tokens=None if tokens is None else tokens.astype(np.int16),
@@ -30,7 +30,7 @@ def text(width: int, rows: int | None, token_width: int, weighed: bool) -> Known
     )
 
 
-def assert_same(found: KnownText | None, wanted: KnownText, *, tokens: bool) -> None:
+def assert_same(found: CachedEmbedding | None, wanted: CachedEmbedding, *, tokens: bool) -> None:
     assert found is not None
     assert (found.count, found.truncated) == (wanted.count, wanted.truncated)
     np.testing.assert_array_equal(found.output.vector, wanted.output.vector)
@@ -54,36 +54,36 @@ def test_a_text_is_read_back_as_it_was(
 ) -> None:
     made = text(width, rows, token_width, weighed)
     shelves = made.shelves()
-    assert_same(KnownText.read(shelves[POOLED]), made, tokens=False)
+    assert_same(CachedEmbedding.read(shelves[POOLED]), made, tokens=False)
     assert (TOKENS in shelves) == (rows is not None)
     if rows is not None:
-        assert_same(KnownText.read(shelves[TOKENS]), made, tokens=True)
+        assert_same(CachedEmbedding.read(shelves[TOKENS]), made, tokens=True)
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False), st.integers(0, 9), st.booleans())
 def test_a_pair_is_read_back_as_it_was(logit: float, count: int, truncated: bool) -> None:
-    made = KnownPair(logit, count, truncated)
-    assert KnownPair.read(made.shelves()[""]) == made
+    made = CachedScore(logit, count, truncated)
+    assert CachedScore.read(made.shelves()[""]) == made
 
 
 @given(st.binary(max_size=200))
 def test_rubbish_is_never_an_error(data: bytes) -> None:
-    for kind in (KnownPair, KnownText):
+    for kind in (CachedScore, CachedEmbedding):
         kind.read(data)
 
 
 def test_what_was_cut_off_or_added_to_is_not_read() -> None:
     whole = text(4, 3, 5, weighed=True).shelves()[TOKENS]
-    assert KnownText.read(whole) is not None
+    assert CachedEmbedding.read(whole) is not None
     for end in range(len(whole)):
-        assert KnownText.read(whole[:end]) is None
-    assert KnownText.read(whole + b"\0") is None
-    assert KnownPair.read(KnownPair(1.0, 2, True).shelves()[""] + b"\0") is None
+        assert CachedEmbedding.read(whole[:end]) is None
+    assert CachedEmbedding.read(whole + b"\0") is None
+    assert CachedScore.read(CachedScore(1.0, 2, True).shelves()[""] + b"\0") is None
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_number_that_is_not_finite_is_not_read(bad: float) -> None:
-    assert KnownPair.read(KnownPair(bad, 1, False).shelves()[""]) is None
+    assert CachedScore.read(CachedScore(bad, 1, False).shelves()[""]) is None
     made = text(4, None, 1, weighed=False)
     made.output.vector[2] = bad
-    assert KnownText.read(made.shelves()[POOLED]) is None
+    assert CachedEmbedding.read(made.shelves()[POOLED]) is None

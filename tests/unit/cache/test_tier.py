@@ -24,7 +24,7 @@ from reranker.engine import Reranker
 from reranker.errors import MissingExtra, SettingsError
 from reranker.families.base import Encoded
 from reranker.families.bi_encoder import SentenceBiEncoder
-from reranker.types import Call
+from reranker.types import RequestContext
 
 Checkpoint = Callable[[str], Path]
 TEXTS = [*PLAIN, *ODD, LONG]
@@ -46,7 +46,9 @@ def store(server: RedisServer) -> Iterator[RedisStore]:
 
 
 def encode(model: SentenceBiEncoder, tokens: bool = True, texts: list[str] = TEXTS) -> Encoded:
-    return model.encode(texts, kind="document", max_tokens=None, tokens=tokens, call=Call())
+    return model.encode(
+        texts, kind="document", max_tokens=None, tokens=tokens, context=RequestContext()
+    )
 
 
 def assert_same(found: Encoded, wanted: Encoded, atol: float = 0) -> None:
@@ -101,11 +103,13 @@ def test_scores_are_shared_too(checkpoint: Checkpoint, store: RedisStore) -> Non
     one, other = (cross_encoder(checkpoint("bert-cross")) for _ in range(2))
     for model in (one, other):
         model.share(store)
-    wanted, found = (m.score("q", TEXTS, max_tokens=9, call=Call()) for m in (one, other))
+    wanted, found = (
+        m.score("q", TEXTS, max_tokens=9, context=RequestContext()) for m in (one, other)
+    )
     np.testing.assert_array_equal(found.logits, wanted.logits)
     assert found.counts.tolist() == wanted.counts.tolist()
     assert found.cached == len(set(TEXTS))
-    assert other.score("other", TEXTS, max_tokens=9, call=Call()).cached == 0
+    assert other.score("other", TEXTS, max_tokens=9, context=RequestContext()).cached == 0
     one.close()
     other.close()
 
@@ -138,12 +142,12 @@ def test_what_others_wrote_under_a_key_is_computed_anew(
     checkpoint: Checkpoint, store: RedisStore
 ) -> None:
     model = cross_encoder(checkpoint("bert-cross"))
-    wanted = model.score("q", PLAIN, max_tokens=9, call=Call()).logits
+    wanted = model.score("q", PLAIN, max_tokens=9, context=RequestContext()).logits
     model.share(store)
-    model.score("q", PLAIN, max_tokens=9, call=Call())
+    model.score("q", PLAIN, max_tokens=9, context=RequestContext())
     for key in store._redis.keys("reranker:*"):
         store._redis.set(key, b"rubbish")
-    found = model.score("q", PLAIN, max_tokens=9, call=Call())
+    found = model.score("q", PLAIN, max_tokens=9, context=RequestContext())
     np.testing.assert_allclose(found.logits, wanted, atol=1e-5)
     assert found.cached == 0
     model.close()
@@ -178,7 +182,11 @@ def test_a_redis_that_dies_in_the_middle_is_survived(
         def work(turn: int) -> None:
             assert_same(encode(model), wanted, atol=1e-6)
             model.encode(
-                texts[turn::8], kind="document", max_tokens=None, tokens=False, call=Call()
+                texts[turn::8],
+                kind="document",
+                max_tokens=None,
+                tokens=False,
+                context=RequestContext(),
             )
 
         with ThreadPoolExecutor(8) as pool:

@@ -21,7 +21,7 @@ from reranker import (
 )
 from reranker.families.base import Models
 from reranker.pipeline import registry
-from reranker.pipeline.pipeline import Pipeline, Stage, StageScores
+from reranker.pipeline.pipeline import Pipeline, Stage, StageOutput
 from reranker.types import Document, Ranking, RerankRequest
 
 SETTINGS = Settings(model="our-bi", model_cross="our-cross")
@@ -50,7 +50,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[RerankRequest]:
 
     def build(request: RerankRequest, models: Models) -> Pipeline:
         asked.append(request)
-        stage = Stage("s", lambda indices: StageScores(-indices.astype(np.float64)))
+        stage = Stage("s", lambda indices: StageOutput(-indices.astype(np.float64)))
         return Pipeline((stage,), lambda values: values)
 
     def broken(request: RerankRequest, models: Models) -> Pipeline:
@@ -99,8 +99,8 @@ def test_every_option_reaches_the_method(seen: list[RerankRequest]) -> None:
     assert request.documents == (Document({"title": "t"}, "t"),)
     assert (request.top_n, request.stage1_top_k, request.max_tokens_per_doc) == (1, 2, 3)
     assert (request.score_threshold, request.explain) == (-5.0, True)
-    assert request.call.batch_size == 4
-    assert 50 < request.call.remaining() <= 60
+    assert request.context.batch_size == 4
+    assert 50 < request.context.remaining() <= 60
 
 
 def test_documents_may_come_from_a_generator(seen: list[RerankRequest]) -> None:

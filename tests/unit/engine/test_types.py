@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from reranker.errors import Cancelled, DeadlineExceeded, InvalidRequest
 from reranker.types import (
-    Call,
     Document,
     Ranking,
+    RequestContext,
     RerankRequest,
     ScoredDocument,
     Usage,
@@ -163,7 +163,7 @@ def test_no_documents_are_refused() -> None:
 @pytest.mark.parametrize("name", ["top_n", "stage1_top_k", "max_tokens_per_doc", "batch_size"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_numbers_below_one_are_refused_by_name(name: str, value: int) -> None:
-    fields = {"call": Call(batch_size=value)} if name == "batch_size" else {name: value}
+    fields = {"context": RequestContext(batch_size=value)} if name == "batch_size" else {name: value}
     with pytest.raises(InvalidRequest, match=f"{name} must be at least 1") as caught:
         request(**fields)
     assert caught.value.param == name
@@ -182,25 +182,25 @@ def test_a_request_cannot_be_changed() -> None:
 
 
 def test_a_call_without_a_deadline_has_all_the_time() -> None:
-    call = Call()
-    call.check()
-    assert not call.over
-    assert call.remaining() == float("inf")
+    context = RequestContext()
+    context.check()
+    assert not context.over
+    assert context.remaining() == float("inf")
 
 
 def test_a_call_past_its_deadline_is_over() -> None:
-    call = Call(deadline=time.monotonic() - 0.01)
-    assert call.over
+    context = RequestContext(deadline=time.monotonic() - 0.01)
+    assert context.over
     with pytest.raises(DeadlineExceeded):
-        call.check()
+        context.check()
 
 
 def test_a_cancelled_call_is_over_for_that_reason() -> None:
     event = threading.Event()
-    call = Call(deadline=time.monotonic() - 1, cancelled=event)
+    context = RequestContext(deadline=time.monotonic() - 1, cancelled=event)
     event.set()
     with pytest.raises(Cancelled):
-        call.check()
+        context.check()
 
 
 def test_usage_adds_up() -> None:

@@ -17,13 +17,19 @@ from reranker.backends.device import Hardware
 from reranker.errors import DeadlineExceeded, InferenceError
 from reranker.families.base import Encoded, TokenVectors
 from reranker.families.bi_encoder import MAX_TOKEN_VECTORS, SentenceBiEncoder
-from reranker.types import Call
+from reranker.types import RequestContext
 
 Checkpoint = Callable[[str], Path]
 
 
 def encode(model: SentenceBiEncoder, texts: list[str], **options: Any) -> Encoded:
-    given = {"kind": "document", "max_tokens": None, "tokens": True, "call": Call(), **options}
+    given = {
+        "kind": "document",
+        "max_tokens": None,
+        "tokens": True,
+        "context": RequestContext(),
+        **options,
+    }
     return model.encode(texts, **given)
 
 
@@ -109,7 +115,7 @@ def test_equal_texts_are_computed_once(checkpoint: Checkpoint) -> None:
     assert len(made.vectors) == 51
     assert (made.vectors[:50] == made.vectors[0]).all()
     crossing = cross_encoder(checkpoint("bert-cross"))
-    scored = crossing.score("q", ["same"] * 50, max_tokens=9, call=Call())
+    scored = crossing.score("q", ["same"] * 50, max_tokens=9, context=RequestContext())
     assert crossing.runner.stats.items == 1
     assert len(set(scored.logits.tolist())) == 1
     model.close()
@@ -148,7 +154,7 @@ def test_weights_that_are_not_numbers_fail_the_call_and_not_the_worker(
     with pytest.raises(InferenceError):
         encode(model, ["a"])
     with pytest.raises(InferenceError):
-        crossing.score("q", ["a"], max_tokens=9, call=Call())
+        crossing.score("q", ["a"], max_tokens=9, context=RequestContext())
     assert model.runner.alive
     assert crossing.runner.alive
     model.close()
@@ -158,7 +164,7 @@ def test_weights_that_are_not_numbers_fail_the_call_and_not_the_worker(
 def test_a_passed_deadline_reaches_the_network_never(checkpoint: Checkpoint) -> None:
     model = bi_encoder(checkpoint("bert-mean"))
     with pytest.raises(DeadlineExceeded):
-        encode(model, ["a"], call=Call(deadline=0.0))
+        encode(model, ["a"], context=RequestContext(deadline=0.0))
     assert model.runner.stats.items == 0
     model.close()
 
@@ -168,7 +174,10 @@ def test_32_threads_get_each_their_own_vectors_and_logits(checkpoint: Checkpoint
     crossing = cross_encoder(checkpoint("xlmr-cross"))
     lists = [[f"{text} {i}" for text in PLAIN[: 1 + i % 6]] for i in range(16)]
     alone = [
-        (encode(model, texts), crossing.score("paris", texts, max_tokens=50, call=Call()))
+        (
+            encode(model, texts),
+            crossing.score("paris", texts, max_tokens=50, context=RequestContext()),
+        )
         for texts in lists
     ]
 
@@ -178,7 +187,7 @@ def test_32_threads_get_each_their_own_vectors_and_logits(checkpoint: Checkpoint
         np.testing.assert_allclose(made.vectors, encoded.vectors, atol=1e-4)
         for mine, theirs in zip(made.tokens or (), encoded.tokens or (), strict=True):
             np.testing.assert_allclose(mine.vectors, theirs.vectors, atol=1e-3)
-        found = crossing.score("paris", texts, max_tokens=50, call=Call()).logits
+        found = crossing.score("paris", texts, max_tokens=50, context=RequestContext()).logits
         np.testing.assert_allclose(found, scored.logits, atol=1e-4)
 
     with ThreadPoolExecutor(32) as pool:

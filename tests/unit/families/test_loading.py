@@ -22,7 +22,7 @@ from reranker.families.loading import load_overlay
 from reranker.hub.catalog import Catalog
 from reranker.hub.files import locate
 from reranker.tokenization.collate import window_of
-from reranker.types import Call
+from reranker.types import RequestContext
 
 Copy = Callable[[str], Path]
 
@@ -42,7 +42,9 @@ def cut_short(folder: Path, name: str) -> None:
 
 def vectors(folder: Path, **card: Any) -> np.ndarray:
     model = bi_encoder(folder, **card)
-    made = model.encode(PLAIN, kind="document", max_tokens=None, tokens=False, call=Call())
+    made = model.encode(
+        PLAIN, kind="document", max_tokens=None, tokens=False, context=RequestContext()
+    )
     model.close()
     return made.vectors
 
@@ -217,7 +219,9 @@ def test_a_pair_that_fills_the_window_to_the_last_token_runs(
 ) -> None:
     model = cross_encoder(checkpoint(name))
     assert model.window == 64
-    scored = model.score("paris " * 500, ["learning " * 500], max_tokens=10_000, call=Call())
+    scored = model.score(
+        "paris " * 500, ["learning " * 500], max_tokens=10_000, context=RequestContext()
+    )
     assert np.isfinite(scored.logits).all()
     assert scored.query_tokens + scored.counts[0] + model.tokenizer.pair.size == 64
     model.close()
@@ -237,7 +241,7 @@ def test_the_embedded_cross_encoder_loads_over_its_base_and_says_what_it_is_made
     card = catalog.find("cross-encoder", "minilm-l6-cross-encoder")
     base = locate(catalog.base_of(card), offline=True)
     model = load_overlay(card, base, FLOAT32, 0)
-    scored = model.score("a query", ["a document", ""], max_tokens=100, call=Call())
+    scored = model.score("a query", ["a document", ""], max_tokens=100, context=RequestContext())
     assert np.isfinite(scored.logits).all()
     assert base.digest in model.digest
     assert model.digest != base.digest

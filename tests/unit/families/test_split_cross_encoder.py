@@ -6,13 +6,13 @@ from transformers import BertConfig, BertModel
 
 from reranker.backends.cpu_bert import layout as bert_layout
 from reranker.backends.cpu_bert import prepacked_linear as packing
-from reranker.families.split_cross_encoder import ATTENTION, COSINE, TAU, JoinedBert
+from reranker.families.split_cross_encoder import ATTENTION, COSINE, TAU, SplitBert
 
 QUERY, DOCUMENT = [1, 7, 8, 2], [1, 9, 10, 11, 12, 2]
 
 
 @pytest.fixture(params=["short", "long"])
-def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> JoinedBert:
+def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SplitBert:
     """Return a network, and let every pair count as short or as long."""
     monkeypatch.setattr(bert_layout, "LONG", 1 if request.param == "long" else 10**6)
     torch.manual_seed(0)
@@ -26,10 +26,10 @@ def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
-    return JoinedBert(config).eval()
+    return SplitBert(config).eval()
 
 
-def run(network: JoinedBert, query: list[int], document: list[int], pad: int = 0) -> float:
+def run(network: SplitBert, query: list[int], document: list[int], pad: int = 0) -> float:
     ids = torch.tensor([[*query, *document, *[0] * pad]])
     types = torch.tensor([[0] * len(query) + [1] * len(document) + [0] * pad])
     mask = torch.tensor([[1] * (len(query) + len(document)) + [0] * pad])
@@ -38,7 +38,7 @@ def run(network: JoinedBert, query: list[int], document: list[int], pad: int = 0
 
 
 def test_with_shut_gates_it_is_the_bi_encoder_by_cosine_and_late_interaction(
-    network: JoinedBert,
+    network: SplitBert,
 ) -> None:
     with torch.no_grad():
         network.gates.fill_(-1e4)
@@ -56,7 +56,7 @@ def test_with_shut_gates_it_is_the_bi_encoder_by_cosine_and_late_interaction(
     assert run(network, QUERY, DOCUMENT) == pytest.approx(1.25 * parts, abs=1e-3)
 
 
-def test_with_open_gates_the_texts_read_each_other(network: JoinedBert) -> None:
+def test_with_open_gates_the_texts_read_each_other(network: SplitBert) -> None:
     open_score = run(network, QUERY, DOCUMENT)
     with torch.no_grad():
         network.gates.fill_(-1e4)
@@ -66,7 +66,7 @@ def test_with_open_gates_the_texts_read_each_other(network: JoinedBert) -> None:
 @needs_onednn
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_long_pair_scores_as_a_short_one(
-    network: JoinedBert, packed: bool, monkeypatch: pytest.MonkeyPatch
+    network: SplitBert, packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with torch.no_grad():
         for part in (network.gates, network.segments):
@@ -82,12 +82,12 @@ def test_a_long_pair_scores_as_a_short_one(
     assert len({round(score, 4) for score in scores[0]}) == 2  # padding alone changes nothing
 
 
-def test_padding_changes_nothing(network: JoinedBert) -> None:
+def test_padding_changes_nothing(network: SplitBert) -> None:
     scores = [run(network, QUERY, DOCUMENT, pad) for pad in (0, 5)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
-def test_a_text_scores_among_others_as_it_does_alone(network: JoinedBert) -> None:
+def test_a_text_scores_among_others_as_it_does_alone(network: SplitBert) -> None:
     with torch.no_grad():
         for part in (network.gates, network.segments):
             part.normal_()
@@ -104,7 +104,7 @@ def test_a_text_scores_among_others_as_it_does_alone(network: JoinedBert) -> Non
     assert scores == pytest.approx([run(network, *pair) for pair in pairs], abs=1e-5)
 
 
-def test_the_fused_kernel_and_the_one_with_a_gradient_agree(network: JoinedBert) -> None:
+def test_the_fused_kernel_and_the_one_with_a_gradient_agree(network: SplitBert) -> None:
     ids = torch.tensor([[*QUERY, *DOCUMENT]])
     types = torch.tensor([[0] * len(QUERY) + [1] * len(DOCUMENT)])
     with_gradient = network(ids, types, torch.ones_like(ids)).logits
@@ -114,17 +114,17 @@ def test_the_fused_kernel_and_the_one_with_a_gradient_agree(network: JoinedBert)
     assert network.gates.grad.abs().sum() > 0
 
 
-def test_both_kernels_score_alike(network: JoinedBert) -> None:
+def test_both_kernels_score_alike(network: SplitBert) -> None:
     fused = run(network, QUERY, DOCUMENT, 5)
     assert network.config._attn_implementation == "sdpa"
     network.config._attn_implementation = "eager"
     assert run(network, QUERY, DOCUMENT, 5) == pytest.approx(fused, abs=1e-5)
 
 
-def test_a_document_of_nothing_has_a_score(network: JoinedBert) -> None:
+def test_a_document_of_nothing_has_a_score(network: SplitBert) -> None:
     assert np.isfinite(run(network, QUERY, [1, 2]))
 
 
-def test_bfloat16_stays_near_float32(network: JoinedBert) -> None:
+def test_bfloat16_stays_near_float32(network: SplitBert) -> None:
     exact = run(network, QUERY, DOCUMENT)
     assert run(network.to(torch.bfloat16), QUERY, DOCUMENT) == pytest.approx(exact, abs=0.15)

@@ -17,8 +17,8 @@ from reranker.backends.device import Hardware
 from reranker.errors import ModelUnavailable, UnknownModel
 from reranker.hub import pool as provider_module
 from reranker.hub.catalog import Catalog
-from reranker.hub.pool import Provider
-from reranker.types import Call
+from reranker.hub.pool import ModelPool
+from reranker.types import RequestContext
 
 Checkpoint = Callable[[str], Path]
 
@@ -48,8 +48,8 @@ def slow() -> Slow:
 
 
 @pytest.fixture
-def provider(checkpoint: Checkpoint, slow: Slow) -> Iterator[Provider]:
-    made = Provider(catalog(checkpoint), slow, offline=True)
+def provider(checkpoint: Checkpoint, slow: Slow) -> Iterator[ModelPool]:
+    made = ModelPool(catalog(checkpoint), slow, offline=True)
     yield made
     slow.gate.set()
     made.close()
@@ -67,13 +67,13 @@ def catalog(checkpoint: Checkpoint) -> Catalog:
     )
 
 
-def test_nothing_is_loaded_before_it_is_asked_for(provider: Provider, slow: Slow) -> None:
+def test_nothing_is_loaded_before_it_is_asked_for(provider: ModelPool, slow: Slow) -> None:
     assert provider.loaded() == ()
     assert provider.states() == {}
     assert slow.calls == 0
 
 
-def test_sixteen_threads_share_one_load(provider: Provider, slow: Slow) -> None:
+def test_sixteen_threads_share_one_load(provider: ModelPool, slow: Slow) -> None:
     slow.gate.clear()
     with ThreadPoolExecutor(16) as pool:
         asked = [pool.submit(provider.bi, name) for name in ["tiny", "TINY"] * 8]
@@ -86,12 +86,12 @@ def test_sixteen_threads_share_one_load(provider: Provider, slow: Slow) -> None:
     assert slow.calls == 1
 
 
-def test_roles_are_loaded_apart(provider: Provider) -> None:
+def test_roles_are_loaded_apart(provider: ModelPool) -> None:
     assert provider.bi("tiny") is not provider.cross("tiny-cross")
     assert len(provider.loaded()) == 2
 
 
-def test_states_can_be_read_while_a_model_is_loading(provider: Provider, slow: Slow) -> None:
+def test_states_can_be_read_while_a_model_is_loading(provider: ModelPool, slow: Slow) -> None:
     slow.gate.clear()
     with ThreadPoolExecutor(2) as pool:
         load = pool.submit(provider.bi, "tiny")
@@ -104,7 +104,7 @@ def test_states_can_be_read_while_a_model_is_loading(provider: Provider, slow: S
 
 @pytest.mark.parametrize("fault", [RuntimeError("no such device"), SystemExit(1), MemoryError()])
 def test_a_failed_load_is_told_and_can_be_tried_again(
-    provider: Provider, slow: Slow, fault: BaseException
+    provider: ModelPool, slow: Slow, fault: BaseException
 ) -> None:
     slow.fault = fault
     with pytest.raises(type(fault)):
@@ -117,7 +117,7 @@ def test_a_failed_load_is_told_and_can_be_tried_again(
 
 def test_a_folder_that_appears_later_is_loaded_then(checkpoint: Checkpoint, tmp_path: Path) -> None:
     later = tmp_path / "later"
-    made = Provider(Catalog({"bi-encoder": {"later": str(later)}}), lambda: FLOAT32, offline=True)
+    made = ModelPool(Catalog({"bi-encoder": {"later": str(later)}}), lambda: FLOAT32, offline=True)
     with pytest.raises(ModelUnavailable):
         made.bi("later")
     shutil.copytree(checkpoint("bert-mean"), later)
@@ -128,7 +128,7 @@ def test_a_folder_that_appears_later_is_loaded_then(checkpoint: Checkpoint, tmp_
 def test_a_caller_waits_no_longer_than_its_patience_and_the_load_goes_on(
     checkpoint: Checkpoint, slow: Slow
 ) -> None:
-    made = Provider(catalog(checkpoint), slow, offline=True, patience=0.05)
+    made = ModelPool(catalog(checkpoint), slow, offline=True, patience=0.05)
     slow.gate.clear()
     with pytest.raises(ModelUnavailable, match="is being loaded"):
         made.bi("tiny")
@@ -145,7 +145,7 @@ def test_why_a_load_failed_is_told_for_a_while_to_those_who_did_not_wait(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    made = Provider(catalog(checkpoint), slow, offline=True, patience=0.05)
+    made = ModelPool(catalog(checkpoint), slow, offline=True, patience=0.05)
     slow.gate.clear()
     slow.fault = ModelUnavailable("no route to the hub")
     with pytest.raises(ModelUnavailable, match="is being loaded"):
@@ -165,7 +165,7 @@ def test_why_a_load_failed_is_told_for_a_while_to_those_who_did_not_wait(
     made.close()
 
 
-def test_a_model_of_the_other_role_is_refused_with_the_reason(provider: Provider) -> None:
+def test_a_model_of_the_other_role_is_refused_with_the_reason(provider: ModelPool) -> None:
     with pytest.raises(ModelUnavailable, match="cannot serve as a bi-encoder"):
         provider.bi("wrong")
     with pytest.raises(UnknownModel):
@@ -176,14 +176,18 @@ def test_the_embedded_pair_needs_no_network_and_no_other_configured_base(
     checkpoint: Checkpoint,
 ) -> None:
     mapped = {"bi-encoder": {"all-MiniLM-L6-v2": str(checkpoint("bert-mean"))}}
-    made = Provider(Catalog(mapped), lambda: FLOAT32, offline=True)  # type: ignore[arg-type]
-    scored = made.cross("minilm-l6-cross-encoder").score("q", ["d"], max_tokens=9, call=Call())
+    made = ModelPool(Catalog(mapped), lambda: FLOAT32, offline=True)  # type: ignore[arg-type]
+    scored = made.cross("minilm-l6-cross-encoder").score(
+        "q", ["d"], max_tokens=9, context=RequestContext()
+    )
     assert len(scored.logits) == 1
     made.close()
 
 
-def test_close_stops_the_models(provider: Provider) -> None:
+def test_close_stops_the_models(provider: ModelPool) -> None:
     model = provider.bi("tiny")
     provider.close()
     with pytest.raises(ModelUnavailable):
-        model.encode(["text"], kind="query", max_tokens=None, tokens=False, call=Call())
+        model.encode(
+            ["text"], kind="query", max_tokens=None, tokens=False, context=RequestContext()
+        )

@@ -5,7 +5,12 @@ import pytest
 
 from reranker.errors import SettingsError
 from reranker.families.base import TokenVectors
-from reranker_methods.features.bank import UNIFORM, Bank, load_bank, save_bank
+from reranker_methods.features.token_statistics import (
+    UNIFORM,
+    TokenStatistics,
+    load_token_statistics,
+    save_token_statistics,
+)
 from reranker_methods.profile import FOLDER, PASSED_OVER, UNCALIBRATED, file_name, load, profile_for
 
 SHIPPED = sorted(FOLDER.glob("*.json"))
@@ -107,17 +112,17 @@ def test_a_file_that_is_no_profile_is_refused(tmp_path, text):
 
 
 def test_a_bank_survives_being_written_and_read(tmp_path):
-    bank = Bank(np.array([0.5, 2.0], np.float32), np.eye(3, dtype=np.float32) / 4)
+    bank = TokenStatistics(np.array([0.5, 2.0], np.float32), np.eye(3, dtype=np.float32) / 4)
 
-    save_bank(bank, tmp_path / "bank.npz")
-    again = load_bank(tmp_path / "bank.npz")
+    save_token_statistics(bank, tmp_path / "bank.npz")
+    again = load_token_statistics(tmp_path / "bank.npz")
 
     assert again.idf == pytest.approx(bank.idf, rel=1e-3)
     assert again.second_moment == pytest.approx(bank.second_moment, rel=1e-3)
 
 
 def test_query_weights_rise_with_rarity_and_unseen_tokens_are_the_rarest():
-    bank = Bank(np.array([0.0, 1.0, 4.0], np.float32))
+    bank = TokenStatistics(np.array([0.0, 1.0, 4.0], np.float32))
     query = TokenVectors(np.eye(4, dtype=np.float32), np.array([0, 1, 2, 99]), np.zeros((4, 2)))
 
     weights = bank.query_weights(query)
@@ -131,7 +136,7 @@ def test_a_models_own_lexical_weights_come_first():
     own = np.array([0.3, -0.1], np.float32)
     query = TokenVectors(np.eye(2, dtype=np.float32), np.array([0, 1]), np.zeros((2, 2)), own)
 
-    assert Bank(np.ones(5, np.float32)).query_weights(query) == pytest.approx([0.3, 0.0])
+    assert TokenStatistics(np.ones(5, np.float32)).query_weights(query) == pytest.approx([0.3, 0.0])
 
 
 def test_an_own_profile_goes_before_the_shipped_one_of_its_pair_only(tmp_path):

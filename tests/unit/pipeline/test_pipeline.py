@@ -15,16 +15,16 @@ from reranker.pipeline.pipeline import (
     BLANK_SCORE,
     Pipeline,
     Stage,
-    StageScores,
+    StageOutput,
     cosine_scale,
     sigmoid_scale,
 )
-from reranker.types import Call, Document, Ranking, RerankRequest, Span, Usage
+from reranker.types import Document, Ranking, RequestContext, RerankRequest, Span, Usage
 
 
 def stage(name: str, scores: dict[int, float], keep: int | None = None, **said: Any) -> Stage:
-    def score(indices: np.ndarray) -> StageScores:
-        return StageScores(np.array([scores[int(i)] for i in indices], dtype=np.float32), **said)
+    def score(indices: np.ndarray) -> StageOutput:
+        return StageOutput(np.array([scores[int(i)] for i in indices], dtype=np.float32), **said)
 
     return Stage(name, score, keep)
 
@@ -66,9 +66,9 @@ def test_ties_survive_two_stages() -> None:
 def test_blank_documents_come_last_by_index_with_the_lowest_score_and_meet_no_model() -> None:
     seen: list[int] = []
 
-    def score(indices: np.ndarray) -> StageScores:
+    def score(indices: np.ndarray) -> StageOutput:
         seen.extend(indices.tolist())
-        return StageScores(np.full(len(indices), -5.0))
+        return StageOutput(np.full(len(indices), -5.0))
 
     ranking = rank([Stage("s", score)], ["a", " ", "b", "", "\x00"], scale=sigmoid_scale)
     assert seen == [0, 2]
@@ -166,8 +166,8 @@ def test_usage_adds_up_and_warnings_are_said_once() -> None:
 
 
 def test_truncated_documents_are_listed_and_marked() -> None:
-    def score(indices: np.ndarray) -> StageScores:
-        return StageScores(-indices.astype(float), truncated=indices % 2 == 1)
+    def score(indices: np.ndarray) -> StageOutput:
+        return StageOutput(-indices.astype(float), truncated=indices % 2 == 1)
 
     ranking = rank([Stage("s", score)], ["d"] * 4)
     assert ranking.truncated == (1, 3)
@@ -190,13 +190,13 @@ def test_spans_are_made_only_when_asked_for_and_for_the_right_document() -> None
 
 
 def test_a_deadline_is_looked_at_before_every_stage() -> None:
-    call = Call()
+    call = RequestContext()
 
-    def score(indices: np.ndarray) -> StageScores:
+    def score(indices: np.ndarray) -> StageOutput:
         call.cancelled.set()
-        return StageScores(np.zeros(len(indices)))
+        return StageOutput(np.zeros(len(indices)))
 
     with pytest.raises(Cancelled):
-        rank([Stage("a", score), stage("b", {0: 1.0})], ["d"], call=call)
+        rank([Stage("a", score), stage("b", {0: 1.0})], ["d"], context=call)
     with pytest.raises(DeadlineExceeded):
-        rank([stage("a", {0: 1.0})], ["d"], call=Call(deadline=0.0))
+        rank([stage("a", {0: 1.0})], ["d"], context=RequestContext(deadline=0.0))

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from reranker.errors import InferenceError
-from reranker.scheduling.out_of_memory import ran_out
-from reranker.scheduling.scheduler import Runner
-from reranker.types import Call
+from reranker.scheduling.out_of_memory import is_out_of_memory
+from reranker.scheduling.scheduler import BatchScheduler
+from reranker.types import RequestContext
 
 CPU = "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"
 CUDA = "CUDA out of memory. Tried to allocate 20.00 MiB."
@@ -42,23 +42,25 @@ class Small:
         return [text.upper() for text in batch]
 
 
-def runner(model: Callable[[list[str]], Sequence[str]], budget: int = 1000) -> Runner[str, str]:
-    return Runner("small", model, len, token_budget=budget)
+def runner(
+    model: Callable[[list[str]], Sequence[str]], budget: int = 1000
+) -> BatchScheduler[str, str]:
+    return BatchScheduler("small", model, len, token_budget=budget)
 
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_every_way_to_say_it_is_understood(error: Callable[[], Exception]) -> None:
-    assert ran_out(error())
+    assert is_out_of_memory(error())
     outer = ValueError("the batch failed")
     outer.__cause__ = error()
-    assert ran_out(outer)
+    assert is_out_of_memory(outer)
 
 
 @pytest.mark.parametrize(
     "error", [RuntimeError("expected scalar type"), ValueError("out of memory"), KeyError("memory")]
 )
 def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
-    assert not ran_out(error)
+    assert not is_out_of_memory(error)
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -69,7 +71,7 @@ def test_the_budget_is_halved_and_the_same_items_are_run_again(
     made = runner(model)
     texts = [f"text {i:05d}" for i in range(500)]
     with caplog.at_level(logging.WARNING):
-        assert made(texts, Call()) == [text.upper() for text in texts]
+        assert made(texts, RequestContext()) == [text.upper() for text in texts]
     assert made.token_budget == 250
     assert made.stats.halvings == 2
     assert made.stats.failed_items == 0
@@ -82,9 +84,9 @@ def test_the_budget_is_halved_and_the_same_items_are_run_again(
 def test_a_lowered_budget_stays_for_the_calls_after_it() -> None:
     model = Small(300)
     made = runner(model)
-    made(["x" * 10] * 200, Call())
+    made(["x" * 10] * 200, RequestContext())
     model.tried.clear()
-    made(["x" * 10] * 200, Call())
+    made(["x" * 10] * 200, RequestContext())
     assert max(model.tried) <= made.token_budget == 250
     made.close()
 
@@ -92,7 +94,7 @@ def test_a_lowered_budget_stays_for_the_calls_after_it() -> None:
 def test_a_batch_far_below_the_budget_halves_its_own_size_and_not_just_the_budget() -> None:
     model = Small(60)
     made = runner(model, budget=1_000_000)
-    assert made(["x" * 10] * 8, Call()) == ["X" * 10] * 8
+    assert made(["x" * 10] * 8, RequestContext()) == ["X" * 10] * 8
     assert model.tried[:3] == [80, 40, 40]
     made.close()
 
@@ -101,9 +103,9 @@ def test_an_item_that_does_not_fit_alone_fails_its_call_alone() -> None:
     model = Small(30)
     made = runner(model)
     with pytest.raises(InferenceError, match="ran out of memory") as caught:
-        made(["x" * 31, "ok"], Call())
+        made(["x" * 31, "ok"], RequestContext())
     assert isinstance(caught.value.__cause__, MemoryError)
-    assert made(["fine"] * 20, Call()) == ["FINE"] * 20
+    assert made(["fine"] * 20, RequestContext()) == ["FINE"] * 20
     assert made.stats.failed_items == 1
     assert made.token_budget >= 1
     made.close()
@@ -112,7 +114,7 @@ def test_an_item_that_does_not_fit_alone_fails_its_call_alone() -> None:
 def test_items_without_length_are_run_one_by_one_in_the_end() -> None:
     made = runner(Small(0))
     made._run = lambda batch: batch if len(batch) == 1 else _raise(MemoryError())
-    assert made([""] * 5, Call()) == [""] * 5
+    assert made([""] * 5, RequestContext()) == [""] * 5
     made.close()
 
 
@@ -128,7 +130,7 @@ def test_an_error_of_another_kind_leaves_the_budget_alone() -> None:
 
     made = runner(broken)
     with pytest.raises(InferenceError):
-        made(["bad", "good", "fine"], Call())
+        made(["bad", "good", "fine"], RequestContext())
     assert (made.token_budget, made.stats.halvings) == (1000, 0)
     made.close()
 
@@ -153,7 +155,7 @@ def test_the_failed_batch_is_let_go_before_it_is_run_again() -> None:
     made = runner(hungry)
     gc.disable()
     try:
-        made(["a", "b", "c", "d"], Call())
+        made(["a", "b", "c", "d"], RequestContext())
     finally:
         gc.enable()
     assert not any(alive)

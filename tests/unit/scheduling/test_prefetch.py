@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from reranker.scheduling.prefetch import in_shadow, part_of
+from reranker.scheduling.prefetch import map_with_prefetch, prefetch_size
 from reranker.telemetry import collect, timed
 
 
@@ -14,7 +14,7 @@ def _double(items: list[int]) -> list[int]:
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 7])
 def test_results_are_in_order_whatever_the_parts(count: int) -> None:
     items = list(range(count))
-    assert in_shadow(items, list, _double, part=3) == _double(items)
+    assert map_with_prefetch(items, list, _double, part=3) == _double(items)
 
 
 def test_the_next_part_is_prepared_while_one_runs() -> None:
@@ -28,7 +28,7 @@ def test_the_next_part_is_prepared_while_one_runs() -> None:
         assert prepared[2].wait(5)  # the second part, also while the first runs
         return items
 
-    assert in_shadow([0, 1, 2, 3], prepare, run, part=2) == [0, 1, 2, 3]
+    assert map_with_prefetch([0, 1, 2, 3], prepare, run, part=2) == [0, 1, 2, 3]
 
 
 def test_a_failed_preparation_reaches_the_caller() -> None:
@@ -38,7 +38,7 @@ def test_a_failed_preparation_reaches_the_caller() -> None:
         return items
 
     with pytest.raises(ValueError, match="no token"):
-        in_shadow([1, 2, 3, 4], prepare, _double, part=2)
+        map_with_prefetch([1, 2, 3, 4], prepare, _double, part=2)
 
 
 def test_a_failed_run_ends_the_call() -> None:
@@ -49,7 +49,7 @@ def test_a_failed_run_ends_the_call() -> None:
         raise RuntimeError("out")
 
     with pytest.raises(RuntimeError, match="out"):
-        in_shadow(range(10), list, run, part=2)
+        map_with_prefetch(range(10), list, run, part=2)
     assert len(ran) == 1
 
 
@@ -66,14 +66,14 @@ def test_a_failed_run_does_not_wait_for_what_is_being_prepared() -> None:
 
     start = time.monotonic()
     with pytest.raises(RuntimeError, match="out"):
-        in_shadow([0, 1, 2, 3], prepare, run, part=2)
+        map_with_prefetch([0, 1, 2, 3], prepare, run, part=2)
     assert time.monotonic() - start < 10
     may_end.set()
 
 
 def test_a_part_fills_a_batch_of_short_texts() -> None:
-    assert part_of(2048) == 256
-    assert part_of(65_536) * 16 >= 65_536
+    assert prefetch_size(2048) == 256
+    assert prefetch_size(65_536) * 16 >= 65_536
 
 
 def test_time_spent_in_the_shadow_is_told() -> None:
@@ -82,5 +82,5 @@ def test_time_spent_in_the_shadow_is_told() -> None:
             return items
 
     with collect() as spent:
-        in_shadow([1, 2, 3], prepare, _double, part=1)
+        map_with_prefetch([1, 2, 3], prepare, _double, part=1)
     assert spent["tokenize"] > 0

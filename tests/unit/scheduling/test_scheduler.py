@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reranker.errors import Cancelled, DeadlineExceeded, InferenceError, ModelUnavailable
-from reranker.scheduling.scheduler import Runner
-from reranker.scheduling.workers import Lane, Threads
-from reranker.types import Call
+from reranker.scheduling.scheduler import BatchScheduler
+from reranker.scheduling.workers import IntraOpThreads, Worker
+from reranker.types import RequestContext
 
 WAIT = 20.0  # seconds: long enough for a loaded machine, short enough to see a hang
 
@@ -54,8 +54,8 @@ def model() -> Model:
 
 
 @pytest.fixture
-def runner(model: Model) -> Iterator[Runner[str, str]]:
-    made: Runner[str, str] = Runner("test", model, len, token_budget=40)
+def runner(model: Model) -> Iterator[BatchScheduler[str, str]]:
+    made: BatchScheduler[str, str] = BatchScheduler("test", model, len, token_budget=40)
     yield made
     model.gate.set()
     made.close()
@@ -74,15 +74,17 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def block(runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor) -> object:
+def block(runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor) -> object:
     """Keep the worker busy with one item, so that what comes next has to wait together."""
     model.hold()
-    first = pool.submit(runner, ["first"], Call())
+    first = pool.submit(runner, ["first"], RequestContext())
     model.wait_inside()
     return first
 
 
-def close_meanwhile(runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor) -> None:
+def close_meanwhile(
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
+) -> None:
     """Close a runner whose batches are held, and let them go on once it is closing."""
     closing = pool.submit(runner.close)
     until(lambda: runner._closed)
@@ -90,25 +92,25 @@ def close_meanwhile(runner: Runner[str, str], model: Model, pool: ThreadPoolExec
     closing.result(WAIT)
 
 
-def test_results_come_back_in_the_order_of_the_items(runner: Runner[str, str]) -> None:
+def test_results_come_back_in_the_order_of_the_items(runner: BatchScheduler[str, str]) -> None:
     texts = [f"{'x' * (i * 7 % 23)}{i}" for i in range(200)]
-    assert runner(texts, Call()) == [text.upper() for text in texts]
+    assert runner(texts, RequestContext()) == [text.upper() for text in texts]
 
 
-def test_no_items_need_no_worker(runner: Runner[str, str], model: Model) -> None:
-    assert runner([], Call()) == []
+def test_no_items_need_no_worker(runner: BatchScheduler[str, str], model: Model) -> None:
+    assert runner([], RequestContext()) == []
     assert model.threads == set()
 
 
-def test_equal_items_each_get_a_result(runner: Runner[str, str]) -> None:
-    assert runner(["same"] * 30, Call()) == ["SAME"] * 30
+def test_equal_items_each_get_a_result(runner: BatchScheduler[str, str]) -> None:
+    assert runner(["same"] * 30, RequestContext()) == ["SAME"] * 30
 
 
 def test_calls_that_wait_together_are_merged_into_one_batch(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     block(runner, model, pool)
-    calls = [pool.submit(runner, [f"call{i}"], Call()) for i in range(8)]
+    calls = [pool.submit(runner, [f"call{i}"], RequestContext()) for i in range(8)]
     until(lambda: len(runner._work.calls) == 8)
     model.gate.set()
     assert [call.result(WAIT) for call in calls] == [[f"CALL{i}"] for i in range(8)]
@@ -117,30 +119,30 @@ def test_calls_that_wait_together_are_merged_into_one_batch(
 
 
 def test_an_idle_worker_starts_at_once_and_waits_for_no_company(
-    runner: Runner[str, str], model: Model
+    runner: BatchScheduler[str, str], model: Model
 ) -> None:
-    runner(["warm"], Call())
+    runner(["warm"], RequestContext())
     start = time.monotonic()
     for _ in range(20):
-        runner(["alone"], Call())
+        runner(["alone"], RequestContext())
     assert time.monotonic() - start < 2.0  # a runner that sleeps to fill a batch takes longer
     assert len(model.batches) == 21
 
 
-def test_batches_keep_the_token_budget(runner: Runner[str, str], model: Model) -> None:
+def test_batches_keep_the_token_budget(runner: BatchScheduler[str, str], model: Model) -> None:
     texts = ["x" * (1 + i % 50) for i in range(300)]
-    runner(texts, Call())
+    runner(texts, RequestContext())
     for batch in model.batches:
         assert len(batch) == 1 or max(map(len, batch)) * len(batch) <= 40
 
 
 def test_a_call_may_ask_for_smaller_batches_for_itself_alone(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     block(runner, model, pool)
-    small = pool.submit(runner, ["abcd"] * 7, Call(batch_size=2))
+    small = pool.submit(runner, ["abcd"] * 7, RequestContext(batch_size=2))
     until(lambda: len(runner._work.calls) == 1)
-    large = pool.submit(runner, ["wxyz"] * 7, Call())
+    large = pool.submit(runner, ["wxyz"] * 7, RequestContext())
     until(lambda: len(runner._work.calls) == 2)
     model.gate.set()
     assert small.result(WAIT) == ["ABCD"] * 7
@@ -149,12 +151,12 @@ def test_a_call_may_ask_for_smaller_batches_for_itself_alone(
 
 
 def test_ten_thousand_items_do_not_hold_up_a_call_of_one(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     block(runner, model, pool)
-    huge = pool.submit(runner, ["abcd"] * 10_000, Call())
+    huge = pool.submit(runner, ["abcd"] * 10_000, RequestContext())
     until(lambda: len(runner._work.calls) == 1)
-    small = pool.submit(runner, ["hi"], Call())
+    small = pool.submit(runner, ["hi"], RequestContext())
     until(lambda: len(runner._work.calls) == 2)
     model.gate.set()
     assert small.result(WAIT) == ["HI"]
@@ -166,13 +168,13 @@ def test_ten_thousand_items_do_not_hold_up_a_call_of_one(
 
 
 def test_tiny_batches_asked_for_by_one_call_do_not_hold_up_the_others(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     # A batch of one takes nearly as long as a full one, so a share is counted in batches too.
     block(runner, model, pool)
-    huge = pool.submit(runner, ["a"] * 2_000, Call(batch_size=1))
+    huge = pool.submit(runner, ["a"] * 2_000, RequestContext(batch_size=1))
     until(lambda: len(runner._work.calls) == 1)
-    small = pool.submit(runner, ["hi"], Call())
+    small = pool.submit(runner, ["hi"], RequestContext())
     until(lambda: len(runner._work.calls) == 2)
     model.gate.set()
     assert small.result(WAIT) == ["HI"]
@@ -181,10 +183,10 @@ def test_tiny_batches_asked_for_by_one_call_do_not_hold_up_the_others(
 
 
 def test_calls_with_much_left_take_turns(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     block(runner, model, pool)
-    both = [pool.submit(runner, [letter * 4] * 400, Call()) for letter in "ab"]
+    both = [pool.submit(runner, [letter * 4] * 400, RequestContext()) for letter in "ab"]
     until(lambda: len(runner._work.calls) == 2)
     model.gate.set()
     for call in both:
@@ -195,47 +197,47 @@ def test_calls_with_much_left_take_turns(
 
 
 def test_no_result_is_mixed_up_between_32_threads(
-    runner: Runner[str, str], pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], pool: ThreadPoolExecutor
 ) -> None:
     def many(seed: int) -> None:
         for turn in range(25):
             texts = [f"{seed}.{turn}.{i}" + "y" * ((seed * i) % 30) for i in range(seed % 9 + 1)]
-            assert runner(texts, Call()) == [text.upper() for text in texts]
+            assert runner(texts, RequestContext()) == [text.upper() for text in texts]
 
     for done in [pool.submit(many, seed) for seed in range(32)]:
         done.result(WAIT * 3)
 
 
 def test_all_batches_run_on_one_thread(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
-    for done in [pool.submit(runner, ["a", "b"], Call()) for _ in range(30)]:
+    for done in [pool.submit(runner, ["a", "b"], RequestContext()) for _ in range(30)]:
         done.result(WAIT)
     assert model.threads == {"model test"}
 
 
 def test_a_deadline_that_passed_before_is_refused_without_work(
-    runner: Runner[str, str], model: Model
+    runner: BatchScheduler[str, str], model: Model
 ) -> None:
     with pytest.raises(DeadlineExceeded):
-        runner(["late"], Call(deadline=time.monotonic() - 1))
+        runner(["late"], RequestContext(deadline=time.monotonic() - 1))
     assert model.batches == []
 
 
 def test_a_deadline_ends_the_wait_and_drops_what_is_left(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     block(runner, model, pool)
-    late = pool.submit(runner, ["late"] * 500, Call(deadline=time.monotonic() + 0.1))
+    late = pool.submit(runner, ["late"] * 500, RequestContext(deadline=time.monotonic() + 0.1))
     with pytest.raises(DeadlineExceeded):
         late.result(WAIT)  # though the worker is still held
     model.gate.set()
-    assert runner(["after"], Call()) == ["AFTER"]
+    assert runner(["after"], RequestContext()) == ["AFTER"]
     assert not any("late" in batch for batch in model.batches)
 
 
 def test_a_deadline_within_a_long_call_stops_its_remaining_batches(
-    runner: Runner[str, str], model: Model
+    runner: BatchScheduler[str, str], model: Model
 ) -> None:
     started = time.monotonic()
 
@@ -244,33 +246,33 @@ def test_a_deadline_within_a_long_call_stops_its_remaining_batches(
 
     model.fault = slow
     with pytest.raises(DeadlineExceeded):
-        runner(["x" * 40] * 1000, Call(deadline=started + 0.3))
+        runner(["x" * 40] * 1000, RequestContext(deadline=started + 0.3))
     assert time.monotonic() - started < 5
     assert len(model.batches) < 100
 
 
 def test_a_cancelled_call_ends_and_its_items_are_dropped(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     block(runner, model, pool)
-    call = Call()
+    call = RequestContext()
     gone = pool.submit(runner, ["gone"] * 500, call)
     until(lambda: len(runner._work.calls) == 1)
     call.cancelled.set()
     with pytest.raises(Cancelled):
         gone.result(WAIT)
     model.gate.set()
-    assert runner(["after"], Call()) == ["AFTER"]
+    assert runner(["after"], RequestContext()) == ["AFTER"]
     assert not any("gone" in batch for batch in model.batches)
 
 
 def test_a_failing_item_fails_its_own_call_alone(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     model.fault = lambda text: RuntimeError("cannot read it") if text == "bad" else None
     block(runner, model, pool)
-    good = [pool.submit(runner, [f"g{i}"], Call()) for i in range(6)]
-    bad = pool.submit(runner, ["ok", "bad"], Call())
+    good = [pool.submit(runner, [f"g{i}"], RequestContext()) for i in range(6)]
+    bad = pool.submit(runner, ["ok", "bad"], RequestContext())
     until(lambda: len(runner._work.calls) == 7)
     model.gate.set()
     assert [call.result(WAIT) for call in good] == [[f"G{i}"] for i in range(6)]
@@ -282,34 +284,36 @@ def test_a_failing_item_fails_its_own_call_alone(
 
 
 def test_a_call_that_has_failed_runs_no_further_items(
-    runner: Runner[str, str], model: Model
+    runner: BatchScheduler[str, str], model: Model
 ) -> None:
     model.fault = lambda text: RuntimeError("all bad")
     with pytest.raises(InferenceError):
-        runner(["bad!"] * 5000, Call())
+        runner(["bad!"] * 5000, RequestContext())
     assert len(model.batches) < 100
 
 
 def test_too_few_results_are_an_error_for_every_waiter_and_not_a_mix_up() -> None:
-    runner: Runner[str, str] = Runner("short", lambda batch: batch[:-1], len, token_budget=40)
+    runner: BatchScheduler[str, str] = BatchScheduler(
+        "short", lambda batch: batch[:-1], len, token_budget=40
+    )
     with pytest.raises(InferenceError):
-        runner(["a", "b", "c"], Call())
+        runner(["a", "b", "c"], RequestContext())
     runner.close()
 
 
 @pytest.mark.parametrize("death", [SystemExit, KeyboardInterrupt, GeneratorExit])
 def test_a_killed_worker_is_replaced_and_every_waiter_is_answered(
-    runner: Runner[str, str],
+    runner: BatchScheduler[str, str],
     model: Model,
     pool: ThreadPoolExecutor,
     death: type[BaseException],
 ) -> None:
     model.fault = lambda text: death() if text == "kill" else None
     block(runner, model, pool)
-    victim = pool.submit(runner, ["kill"], Call())
+    victim = pool.submit(runner, ["kill"], RequestContext())
     until(lambda: len(runner._work.calls) == 1)
     # More than one round's worth, so that some of it was not in hand when the worker died.
-    others = [pool.submit(runner, [f"o{i:02d}"] * 40, Call()) for i in range(20)]
+    others = [pool.submit(runner, [f"o{i:02d}"] * 40, RequestContext()) for i in range(20)]
     until(lambda: len(runner._work.calls) == 21)
     model.gate.set()
     with pytest.raises(InferenceError, match="died and was replaced"):
@@ -320,32 +324,32 @@ def test_a_killed_worker_is_replaced_and_every_waiter_is_answered(
             assert other.result() == [f"O{i:02d}"] * 40
         else:
             assert isinstance(error, InferenceError)
-    assert runner(["alive"], Call()) == ["ALIVE"]
+    assert runner(["alive"], RequestContext()) == ["ALIVE"]
     assert runner.alive
 
 
 def test_the_runner_says_that_its_worker_is_dead_until_it_is_replaced(
-    runner: Runner[str, str], model: Model
+    runner: BatchScheduler[str, str], model: Model
 ) -> None:
     assert runner.alive
     model.fault = lambda text: SystemExit() if text == "kill" else None
     with pytest.raises(InferenceError):
-        runner(["kill"], Call())
+        runner(["kill"], RequestContext())
     assert runner.alive  # the victim's own wait replaced it
     runner._workers[0].thread = threading.Thread()  # one that never ran stands for a dead one
     assert not runner.alive
-    assert runner(["next"], Call()) == ["NEXT"]
+    assert runner(["next"], RequestContext()) == ["NEXT"]
     assert runner.alive
 
 
 def test_an_answer_already_given_is_not_taken_back_by_a_later_death(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     # The longer item is run first; the shorter one then kills the worker in the same round.
     model.fault = lambda text: SystemExit() if text == "kill" else None
     block(runner, model, pool)
-    done = pool.submit(runner, ["x" * 40], Call())
-    killed = pool.submit(runner, ["kill"], Call())
+    done = pool.submit(runner, ["x" * 40], RequestContext())
+    killed = pool.submit(runner, ["kill"], RequestContext())
     until(lambda: len(runner._work.calls) == 2)
     model.gate.set()
     assert done.result(WAIT) == ["X" * 40]
@@ -354,10 +358,10 @@ def test_an_answer_already_given_is_not_taken_back_by_a_later_death(
 
 
 def test_close_lets_the_running_batch_end_and_refuses_the_rest(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     block(runner, model, pool)
-    waiting = [pool.submit(runner, [f"w{i}"] * 100, Call()) for i in range(5)]
+    waiting = [pool.submit(runner, [f"w{i}"] * 100, RequestContext()) for i in range(5)]
     until(lambda: len(runner._work.calls) == 5)
     close_meanwhile(runner, model, pool)
     for call in waiting:
@@ -365,15 +369,15 @@ def test_close_lets_the_running_batch_end_and_refuses_the_rest(
             call.result(WAIT)
     assert len(model.batches) == 1
     with pytest.raises(ModelUnavailable):
-        runner(["too late"], Call())
+        runner(["too late"], RequestContext())
     assert not runner.alive
 
 
 def test_close_ends_after_the_running_batch_not_after_the_round(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     model.hold()
-    call = pool.submit(runner, ["x" * 40] * 50, Call())
+    call = pool.submit(runner, ["x" * 40] * 50, RequestContext())
     model.wait_inside()  # the first of the round's batches
     close_meanwhile(runner, model, pool)
     with pytest.raises(ModelUnavailable):
@@ -382,11 +386,11 @@ def test_close_ends_after_the_running_batch_not_after_the_round(
 
 
 def test_a_death_while_closing_still_answers_every_waiter(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     model.fault = lambda text: SystemExit()
     first = block(runner, model, pool)
-    waiting = pool.submit(runner, ["waits"], Call())
+    waiting = pool.submit(runner, ["waits"], RequestContext())
     until(lambda: len(runner._work.calls) == 1)
     close_meanwhile(runner, model, pool)
     for call in (first, waiting):
@@ -395,31 +399,36 @@ def test_a_death_while_closing_still_answers_every_waiter(
 
 
 def test_close_can_be_called_twice_and_before_any_work(model: Model) -> None:
-    runner: Runner[str, str] = Runner("idle", model, len, token_budget=40)
+    runner: BatchScheduler[str, str] = BatchScheduler("idle", model, len, token_budget=40)
     runner.close()
     runner.close()
     with pytest.raises(ModelUnavailable):
-        runner(["no"], Call())
+        runner(["no"], RequestContext())
 
 
 def test_an_interrupted_caller_leaves_no_work_behind(
-    runner: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    runner: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     block(runner, model, pool)
     with pytest.raises(KeyboardInterrupt):
-        runner(["left"] * 300, Call(deadline=time.monotonic() + 0.05, cancelled=_once(runner)))
+        runner(
+            ["left"] * 300,
+            RequestContext(deadline=time.monotonic() + 0.05, cancelled=_once(runner)),
+        )
     model.gate.set()
-    assert runner(["after"], Call()) == ["AFTER"]
+    assert runner(["after"], RequestContext()) == ["AFTER"]
     assert not any("left" in batch for batch in model.batches)
 
 
-def _once(runner: Runner[str, str]) -> threading.Event:
+def _once(runner: BatchScheduler[str, str]) -> threading.Event:
     """Return an event whose look-up interrupts the first time that the caller waits."""
 
     class Interrupting(threading.Event):
         def is_set(self) -> bool:
             on_caller = not threading.current_thread().name.startswith("model ")
-            if on_caller and any(waiting.call.cancelled is self for waiting in runner._work.calls):
+            if on_caller and any(
+                waiting.context.cancelled is self for waiting in runner._work.calls
+            ):
                 raise KeyboardInterrupt
             return False
 
@@ -427,9 +436,9 @@ def _once(runner: Runner[str, str]) -> threading.Event:
 
 
 @pytest.fixture
-def lanes(model: Model) -> Iterator[Runner[str, str]]:
+def lanes(model: Model) -> Iterator[BatchScheduler[str, str]]:
     """A runner with two lanes of one thread each, or one of two."""
-    made: Runner[str, str] = Runner("test", model, len, 1000, Threads(2))
+    made: BatchScheduler[str, str] = BatchScheduler("test", model, len, 1000, IntraOpThreads(2))
     made.lanes = 2
     yield made
     model.gate.set()
@@ -437,10 +446,10 @@ def lanes(model: Model) -> Iterator[Runner[str, str]]:
 
 
 def test_two_lanes_run_two_batches_at_a_time(
-    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    lanes: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     model.hold()
-    call = pool.submit(lanes, ["x" * 100] * 8, Call())
+    call = pool.submit(lanes, ["x" * 100] * 8, RequestContext())
     model.wait_inside()
     model.wait_inside()  # though the first is still held
     model.gate.set()
@@ -456,13 +465,15 @@ def test_a_batch_alone_has_all_threads_and_two_have_half_each(pool: ThreadPoolEx
         meet.wait(WAIT)
         return batch
 
-    runner = Runner("test", run, len, 1000, Threads(2, lambda n: setattr(here, "count", n)))
+    runner = BatchScheduler(
+        "test", run, len, 1000, IntraOpThreads(2, lambda n: setattr(here, "count", n))
+    )
     runner.lanes = 2
     meet = threading.Barrier(1)
-    runner(["alone"], Call())
+    runner(["alone"], RequestContext())
     assert used == [2]
     meet = threading.Barrier(2)
-    runner(["x" * 300, "y" * 300], Call())
+    runner(["x" * 300, "y" * 300], RequestContext())
     assert used[1:] == [1, 1]
     runner.close()
 
@@ -474,20 +485,22 @@ def test_a_small_batch_is_done_by_one_thread() -> None:
         used.append(here.count)
         return batch
 
-    runner = Runner("test", run, len, 1000, Threads(2, lambda n: setattr(here, "count", n)))
+    runner = BatchScheduler(
+        "test", run, len, 1000, IntraOpThreads(2, lambda n: setattr(here, "count", n))
+    )
     runner.small = 100
     for text in ("x" * 100, "x" * 101):
-        runner([text], Call())
-    runner(["x" * 40, "x" * 60], Call())  # 120 with its padding
+        runner([text], RequestContext())
+    runner(["x" * 40, "x" * 60], RequestContext())  # 120 with its padding
     runner.close()
     assert used == [1, 2, 2]
 
 
 def test_what_comes_while_a_batch_has_all_threads_is_merged(
-    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    lanes: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     block(lanes, model, pool)
-    calls = [pool.submit(lanes, [f"call{i}"], Call()) for i in range(8)]
+    calls = [pool.submit(lanes, [f"call{i}"], RequestContext()) for i in range(8)]
     until(lambda: len(lanes._work.calls) == 8)
     time.sleep(0.05)
     assert len(model.batches) == 1, "a second batch would have had no thread of its own"
@@ -497,38 +510,38 @@ def test_what_comes_while_a_batch_has_all_threads_is_merged(
 
 
 def test_a_call_spread_over_lanes_comes_back_whole_and_in_order(
-    lanes: Runner[str, str], pool: ThreadPoolExecutor
+    lanes: BatchScheduler[str, str], pool: ThreadPoolExecutor
 ) -> None:
     def many(seed: int) -> None:
         for turn in range(20):
             texts = [f"{seed}.{turn}.{i}" + "y" * (37 * i % 300) for i in range(seed % 40 + 1)]
-            assert lanes(texts, Call()) == [text.upper() for text in texts]
+            assert lanes(texts, RequestContext()) == [text.upper() for text in texts]
 
     for done in [pool.submit(many, seed) for seed in range(32)]:
         done.result(WAIT * 3)
 
 
 def test_a_lane_that_dies_fails_what_it_had_in_hand_and_not_the_other_lane_s(
-    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    lanes: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     model.fault = lambda text: SystemExit() if text.startswith("kill") else None
     block(lanes, model, pool)
-    good = pool.submit(lanes, ["g" * 900], Call())
-    bad = pool.submit(lanes, ["kill" * 200], Call())
+    good = pool.submit(lanes, ["g" * 900], RequestContext())
+    bad = pool.submit(lanes, ["kill" * 200], RequestContext())
     until(lambda: len(lanes._work.calls) == 2)
     model.gate.set()
     assert good.result(WAIT) == ["G" * 900]
     with pytest.raises(InferenceError, match="died and was replaced"):
         bad.result(WAIT)
-    assert lanes(["x" * 300] * 4, Call()) == ["X" * 300] * 4
+    assert lanes(["x" * 300] * 4, RequestContext()) == ["X" * 300] * 4
     assert lanes.alive
 
 
 def test_close_waits_for_both_lanes_and_answers_every_waiter(
-    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    lanes: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     model.hold()
-    call = pool.submit(lanes, ["x" * 500] * 40, Call())
+    call = pool.submit(lanes, ["x" * 500] * 40, RequestContext())
     model.wait_inside()
     model.wait_inside()
     close_meanwhile(lanes, model, pool)
@@ -538,20 +551,20 @@ def test_close_waits_for_both_lanes_and_answers_every_waiter(
 
 
 def test_whoever_has_the_network_exclusively_sees_no_batch_run(
-    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    lanes: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     with lanes.exclusive():
-        call = pool.submit(lanes, ["x" * 300] * 6, Call())
+        call = pool.submit(lanes, ["x" * 300] * 6, RequestContext())
         time.sleep(0.1)
         assert model.batches == []
     assert call.result(WAIT) == ["X" * 300] * 6
 
 
 def test_a_call_whose_batches_all_run_is_answered_though_the_runner_closes(
-    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    lanes: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     model.hold()
-    call = pool.submit(lanes, ["x" * 100] * 8, Call())
+    call = pool.submit(lanes, ["x" * 100] * 8, RequestContext())
     model.wait_inside()
     model.wait_inside()
     close_meanwhile(lanes, model, pool)
@@ -559,11 +572,11 @@ def test_a_call_whose_batches_all_run_is_answered_though_the_runner_closes(
 
 
 def test_a_split_batch_that_is_not_run_to_its_end_is_answered(
-    lanes: Runner[str, str], model: Model, pool: ThreadPoolExecutor
+    lanes: BatchScheduler[str, str], model: Model, pool: ThreadPoolExecutor
 ) -> None:
     model.fault = lambda text: RuntimeError("not together") if len(model.batches[-1]) > 1 else None
     model.hold()
-    call = pool.submit(lanes, ["x" * 100] * 2, Call())
+    call = pool.submit(lanes, ["x" * 100] * 2, RequestContext())
     model.wait_inside()
     close_meanwhile(lanes, model, pool)
     with pytest.raises(ModelUnavailable):
@@ -571,7 +584,7 @@ def test_a_split_batch_that_is_not_run_to_its_end_is_answered(
 
 
 def test_a_worker_that_dies_while_it_plans_leaves_nobody_waiting(
-    lanes: Runner[str, str], monkeypatch: pytest.MonkeyPatch
+    lanes: BatchScheduler[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*arguments: object) -> None:
         raise MemoryError
@@ -579,36 +592,36 @@ def test_a_worker_that_dies_while_it_plans_leaves_nobody_waiting(
     with monkeypatch.context() as patch:
         patch.setattr("reranker.scheduling.scheduler.plan", fails)
         with pytest.raises(InferenceError, match="died"):
-            lanes(["x"], Call())
-    assert lanes(["after"], Call()) == ["AFTER"]
+            lanes(["x"], RequestContext())
+    assert lanes(["after"], RequestContext()) == ["AFTER"]
 
 
 def test_where_there_is_no_thread_for_a_second_lane_the_first_does_the_work(
-    lanes: Runner[str, str], monkeypatch: pytest.MonkeyPatch
+    lanes: BatchScheduler[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = Lane.start
+    start = Worker.start
 
-    def refuse(lane: Lane[object], *arguments: object) -> None:
+    def refuse(lane: Worker[object], *arguments: object) -> None:
         if lane is not lanes._workers[0]:
             raise RuntimeError("can't start new thread")
         start(lane, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Lane, "start", refuse)
-    assert lanes(["x" * 300] * 6, Call()) == ["X" * 300] * 6
+    monkeypatch.setattr(Worker, "start", refuse)
+    assert lanes(["x" * 300] * 6, RequestContext()) == ["X" * 300] * 6
     assert lanes.alive
 
 
-def test_a_lane_that_is_one_too_many_ends(lanes: Runner[str, str], model: Model) -> None:
-    lanes(["x" * 300] * 6, Call())
+def test_a_lane_that_is_one_too_many_ends(lanes: BatchScheduler[str, str], model: Model) -> None:
+    lanes(["x" * 300] * 6, RequestContext())
     lanes.lanes = 1
     for _ in range(10):
-        assert lanes(["x" * 300] * 6, Call()) == ["X" * 300] * 6
+        assert lanes(["x" * 300] * 6, RequestContext()) == ["X" * 300] * 6
     until(lambda: lanes._workers[1].thread is None)
     assert lanes.alive
 
 
-def test_stats_count_batches_items_and_padding(runner: Runner[str, str]) -> None:
-    runner(["x" * 10] * 8, Call())
+def test_stats_count_batches_items_and_padding(runner: BatchScheduler[str, str]) -> None:
+    runner(["x" * 10] * 8, RequestContext())
     stats = runner.stats
     assert (stats.batches, stats.items, stats.failed_items) == (2, 8, 0)
     assert stats.padding == 1.0
@@ -621,9 +634,9 @@ def test_calls_one_after_the_other_stay_on_one_lane(pool: ThreadPoolExecutor) ->
         ran.append(threading.get_ident())
         return batch
 
-    runner = Runner("test", run, len, 1000, Threads(2))
+    runner = BatchScheduler("test", run, len, 1000, IntraOpThreads(2))
     runner.lanes = 2
     for number in range(50):
-        runner([f"call {number}"], Call())
+        runner([f"call {number}"], RequestContext())
     runner.close()
     assert len(set(ran)) == 1

@@ -10,20 +10,20 @@ import torch
 from support.models import FLOAT32
 
 from reranker.backends.device import Hardware
-from reranker.scheduling.workers import Lane, Threads, threads_for
+from reranker.scheduling.workers import IntraOpThreads, Worker, intra_op_threads
 
 
 @pytest.mark.parametrize(
     ("total", "counts"), [(1, (1,)), (2, (1, 2)), (3, (1,)), (6, (1, 2)), (16, (1, 2, 4))]
 )
 def test_lanes_deal_the_threads_out_evenly(total: int, counts: tuple[int, ...]) -> None:
-    assert Threads(total).counts == counts
-    assert [Threads(total).share(count) * count for count in counts] == [total] * len(counts)
+    assert IntraOpThreads(total).counts == counts
+    assert [IntraOpThreads(total).share(count) * count for count in counts] == [total] * len(counts)
 
 
 def test_the_number_is_set_once_for_each_thread() -> None:
     told: list[tuple[str, int]] = []
-    threads = Threads(4, lambda count: told.append((threading.current_thread().name, count)))
+    threads = IntraOpThreads(4, lambda count: told.append((threading.current_thread().name, count)))
     with ThreadPoolExecutor(1, thread_name_prefix="other") as other:
         for count in (4, 4, 2):
             threads.use(count)
@@ -35,12 +35,12 @@ def test_the_number_is_set_once_for_each_thread() -> None:
 def test_work_at_once_runs_on_threads_of_its_own_with_a_share_each() -> None:
     told: list[int] = []
     meet = threading.Barrier(2)  # neither gets past it alone
-    Threads(4, told.append).at_once(2, lambda: meet.wait(20))
+    IntraOpThreads(4, told.append).at_once(2, lambda: meet.wait(20))
     assert told == [2, 2]
 
 
 def test_torch_keeps_the_number_apart_for_each_thread() -> None:
-    threads = threads_for(FLOAT32)
+    threads = intra_op_threads(FLOAT32)
     before = torch.get_num_threads()
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         one.submit(threads.use, 1).result()
@@ -51,11 +51,11 @@ def test_torch_keeps_the_number_apart_for_each_thread() -> None:
 
 
 def test_beside_a_cpu_there_is_one_lane() -> None:
-    assert threads_for(Hardware("cuda", "float16", 16, 65536)).counts == (1,)
+    assert intra_op_threads(Hardware("cuda", "float16", 16, 65536)).counts == (1,)
 
 
 def test_a_lane_is_dead_once_its_worker_has_ended_and_may_start_anew() -> None:
-    lane: Lane[str] = Lane()
+    lane: Worker[str] = Worker()
     assert not lane.dead
     lane.start(lambda lane: None, "worker")
     assert lane.thread is not None

@@ -18,7 +18,7 @@ from reranker.backends.cpu_bert import prepacked_linear as packing
 from reranker.backends.cpu_bert.layer import run_layers
 from reranker.backends.cpu_bert.layout import Layout
 from reranker.backends.cpu_bert.packed import compiled, packed_weights
-from reranker.backends.cpu_bert.prepacked_linear import PackedLinear
+from reranker.backends.cpu_bert.prepacked_linear import PrepackedLinear
 
 pytestmark = needs_onednn
 
@@ -78,14 +78,14 @@ def run(layers: Any, layout: str, mask: str, *, first_only: bool = False) -> tor
 def operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the products that Python itself asks for, by kind, as they are asked for."""
     asked: list[str] = []
-    forward = PackedLinear.forward
+    forward = PrepackedLinear.forward
 
-    def seen(self: PackedLinear, rows: torch.Tensor) -> torch.Tensor:
+    def seen(self: PrepackedLinear, rows: torch.Tensor) -> torch.Tensor:
         asked.append("plain" if self.gelu is None else "gelu")
         return forward(self, rows)
 
     packing.works(torch.float32)  # tries a layer once
-    monkeypatch.setattr(PackedLinear, "forward", seen)
+    monkeypatch.setattr(PrepackedLinear, "forward", seen)
     return asked
 
 

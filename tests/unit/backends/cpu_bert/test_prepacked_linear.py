@@ -20,20 +20,20 @@ from support.texts import LONG, ODD, PLAIN
 from torch import nn
 from transformers.activations import GELUActivation
 
-from reranker.backends.base import pack_weights
+from reranker.backends.base import prepack_weights
 from reranker.backends.cpu_bert import prepacked_linear as packing
 from reranker.backends.cpu_bert.prepacked_linear import (
-    PackedLinear,
+    PrepackedLinear,
     can_pack,
     is_packed,
     pack,
     unpack,
 )
-from reranker.backends.variants import Ways
+from reranker.backends.variants import ExecutionVariants
 from reranker.cache.tier import fingerprint
 from reranker.hub.catalog import Catalog
-from reranker.hub.pool import Provider
-from reranker.types import Call
+from reranker.hub.pool import ModelPool
+from reranker.types import RequestContext
 
 Checkpoint = Callable[[str], Path]
 TEXTS = [*PLAIN, *ODD, LONG]
@@ -42,7 +42,7 @@ pytestmark = needs_onednn
 
 
 def score(model: Any) -> np.ndarray:
-    made: np.ndarray = model.score("paris", TEXTS, max_tokens=50, call=Call()).logits
+    made: np.ndarray = model.score("paris", TEXTS, max_tokens=50, context=RequestContext()).logits
     return made
 
 
@@ -66,7 +66,7 @@ def test_a_packed_cross_encoder_scores_as_before(checkpoint: Checkpoint, name: s
     model.ways.pack()
     assert model.ways.packed
     # Each of the two layers has six, and the last is followed by the GELU that it takes in.
-    assert layers(model.ways.network).count("PackedLinear") >= 12
+    assert layers(model.ways.network).count("PrepackedLinear") >= 12
     assert layers(model.ways.network).count("Linear") == 0
     np.testing.assert_allclose(score(model), wanted, atol=1e-5, rtol=0)
     unpack(model.ways.network)
@@ -82,7 +82,9 @@ def test_a_packed_bi_encoder_answers_as_before(checkpoint: Checkpoint, name: str
     model = bi_encoder(checkpoint(name))
 
     def encode() -> tuple[np.ndarray, list[np.ndarray]]:
-        made = model.encode(TEXTS, kind="document", max_tokens=None, tokens=True, call=Call())
+        made = model.encode(
+            TEXTS, kind="document", max_tokens=None, tokens=True, context=RequestContext()
+        )
         assert made.tokens is not None
         return made.vectors, [each.vectors for each in made.tokens]
 
@@ -106,7 +108,7 @@ def test_a_packed_layer_is_the_layer(
     assert packing.works(dtype)
     layer = nn.Linear(24, 40, bias=bias).to(dtype)
     rows = torch.randn(shape).to(dtype)
-    packed = PackedLinear(layer)
+    packed = PrepackedLinear(layer)
     with torch.inference_mode():
         torch.testing.assert_close(packed(rows), layer(rows), rtol=2e-2, atol=2e-2)
     assert torch.equal(packed.weight, layer.weight)
@@ -155,12 +157,12 @@ def test_no_second_copy_of_the_weights_is_held(monkeypatch: pytest.MonkeyPatch) 
     alive = [weakref.ref(layer) for layer in network]
     seen: list[int] = []
 
-    class Watched(PackedLinear):
+    class Watched(PrepackedLinear):
         def __init__(self, *given: Any) -> None:
             seen.append(sum(ref() is not None for ref in alive))
             super().__init__(*given)
 
-    monkeypatch.setattr(packing, "PackedLinear", Watched)
+    monkeypatch.setattr(packing, "PrepackedLinear", Watched)
     pack(network)
     assert seen == [4, 3, 2, 1]
 
@@ -171,16 +173,16 @@ def test_a_model_that_answers_otherwise_when_packed_stays_plain(
     """A network may use its layers in a way that packing does not know of."""
     model = cross_encoder(checkpoint("bert-cross"))
     wanted = exact_score(model)
-    forward = PackedLinear.forward
-    monkeypatch.setattr(PackedLinear, "forward", lambda self, rows: 1.5 * forward(self, rows))
-    pack_weights(model, "float32")
+    forward = PrepackedLinear.forward
+    monkeypatch.setattr(PrepackedLinear, "forward", lambda self, rows: 1.5 * forward(self, rows))
+    prepack_weights(model, "float32")
     assert "packed weights are left out" in caplog.text
     assert list(model.ways.all()) == ["sdpa", "eager"]
     np.testing.assert_allclose(exact_score(model), wanted, atol=1e-6, rtol=0)
 
 
 def test_packing_by_name_that_cannot_be_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    Ways("half", nn.Sequential(nn.Linear(4, 4)).half(), weights="packed").pack()
+    ExecutionVariants("half", nn.Sequential(nn.Linear(4, 4)).half(), weights="packed").pack()
     assert "half keeps its weights plain" in caplog.text
 
 
@@ -196,7 +198,7 @@ def test_a_weight_that_others_use_too_stays() -> None:
     network = Tied()
     pack(network)
     assert type(network.out) is nn.Linear
-    assert type(network.own) is PackedLinear
+    assert type(network.own) is PrepackedLinear
 
 
 def test_parts_that_must_be_exact_are_left_alone() -> None:
@@ -212,7 +214,7 @@ def test_parts_that_must_be_exact_are_left_alone() -> None:
     network = Careful()
     pack(network)
     kinds = [type(each) for each in (network.body, network.head[0], network.last)]
-    assert kinds == [PackedLinear, nn.Linear, nn.Linear]
+    assert kinds == [PrepackedLinear, nn.Linear, nn.Linear]
 
 
 def test_what_no_product_is_there_for_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +256,7 @@ def test_which_layouts_are_offered(
     checkpoint: Checkpoint, weights: str, offered: list[str]
 ) -> None:
     network = cross_encoder(checkpoint("bert-cross")).ways.network
-    ways = Ways("model", network, weights=weights)
+    ways = ExecutionVariants("model", network, weights=weights)
     ways.pack()
     assert list(ways.all()) == offered
     wanted = dict(ways.all())
@@ -269,7 +271,7 @@ def test_a_model_is_packed_when_it_is_loaded(
     checkpoint: Checkpoint, weights: str, packed: bool
 ) -> None:
     catalog = Catalog({"bi-encoder": {}, "cross-encoder": {"mine": str(checkpoint("bert-cross"))}})
-    provider = Provider(catalog, lambda: replace(FLOAT32, weights=weights), offline=True)
+    provider = ModelPool(catalog, lambda: replace(FLOAT32, weights=weights), offline=True)
     try:
         model: Any = provider.cross("mine")
         assert model.ways.packed is packed
@@ -281,12 +283,12 @@ def test_a_model_is_packed_when_it_is_loaded(
 NEW_SHAPES = """
 import torch
 from reranker.backends.device import choose
-from reranker.backends.cpu_bert.prepacked_linear import PackedLinear
+from reranker.backends.cpu_bert.prepacked_linear import PrepackedLinear
 
 choose("cpu", threads=1)
 torch.set_num_threads(1)
 
-linear, seen = PackedLinear(torch.nn.Linear(384, 384).requires_grad_(False)), {}
+linear, seen = PrepackedLinear(torch.nn.Linear(384, 384).requires_grad_(False)), {}
 with torch.inference_mode():
     for rows in range(200, 700):
         linear(torch.ones(rows, 384))

@@ -22,7 +22,7 @@ from transformers import (
 from reranker.backends.cpu_bert import layout as bert_layout
 from reranker.backends.cpu_bert import prepacked_linear as packing
 from reranker.backends.cpu_bert import unpad as bert_encoder
-from reranker.backends.cpu_bert.unpad import TightEncoder, tighten
+from reranker.backends.cpu_bert.unpad import UnpaddedEncoder, remove_padding
 
 SIZES: dict[str, Any] = {
     "vocab_size": 60,
@@ -51,8 +51,8 @@ def network_of(family: str, kind: Any = AutoModelForSequenceClassification, **mo
 
 def tightened(network: Any) -> Any:
     made = copy.deepcopy(network)
-    tighten(made)
-    assert isinstance(made.base_model.encoder, TightEncoder)
+    remove_padding(made)
+    assert isinstance(made.base_model.encoder, UnpaddedEncoder)
     return made
 
 
@@ -210,13 +210,13 @@ def test_it_can_be_packed() -> None:
     tight = tightened(network_of("xlm-roberta"))
     wanted = logits(tight, batch())
     packing.pack(tight)
-    assert isinstance(tight.base_model.encoder.layer[-1].output.dense, packing.PackedLinear)
+    assert isinstance(tight.base_model.encoder.layer[-1].output.dense, packing.PrepackedLinear)
     torch.testing.assert_close(logits(tight, batch()), wanted, atol=1e-4, rtol=1e-4)
 
 
 def left_alone(network: Any) -> bool:
     before = str(network)
-    tighten(network)
+    remove_padding(network)
     return str(network) == before
 
 
@@ -261,7 +261,7 @@ def test_a_class_that_only_bears_the_name_is_left_alone() -> None:
             return self
 
     assert left_alone(BertModel())
-    tighten(None)
+    remove_padding(None)
 
 
 @pytest.mark.parametrize("asked", ["output_hidden_states", "output_attentions"])

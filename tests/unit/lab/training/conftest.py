@@ -11,12 +11,12 @@ from lab.training.base import freeze
 from lab.training.passages import TokenTable
 from lab.training.prepare import Material
 from lab.training.queries import Query
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 
 VOCABULARY, WIDTH = 120, 16
 
 
-def build_model() -> JoinedBert:
+def build_model() -> SplitBert:
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=VOCABULARY,
@@ -28,7 +28,7 @@ def build_model() -> JoinedBert:
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
-    return freeze(JoinedBert(config)).eval()
+    return freeze(SplitBert(config)).eval()
 
 
 def table(random: np.random.Generator, texts: int, length: int) -> TokenTable:
@@ -41,7 +41,7 @@ def table(random: np.random.Generator, texts: int, length: int) -> TokenTable:
 
 
 @pytest.fixture
-def new_model() -> Callable[[], JoinedBert]:
+def new_model() -> Callable[[], SplitBert]:
     return build_model
 
 

@@ -6,14 +6,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lab.training import average
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_weights_lie_between_the_beginning_and_the_end(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    new_model: Callable[[], JoinedBert],
+    new_model: Callable[[], SplitBert],
     share: float,
 ) -> None:
     fresh = new_model()

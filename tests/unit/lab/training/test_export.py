@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lab.training import export
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 
-NewModel = Callable[[], JoinedBert]
+NewModel = Callable[[], SplitBert]
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def tiny_base(monkeypatch: pytest.MonkeyPatch, new_model: NewModel) -> None:
     monkeypatch.setattr(export, "base_weights", base.bert.state_dict)
 
 
-def changed(model: JoinedBert) -> JoinedBert:
+def changed(model: SplitBert) -> SplitBert:
     model.load_state_dict({name: part + 1 for name, part in model.state_dict().items()})
     return model
 

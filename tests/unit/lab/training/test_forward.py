@@ -6,10 +6,10 @@ import torch
 
 from lab.training.batches import chunked
 from lab.training.forward import pair_logits
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 
 
-def test_logits_come_back_in_the_order_of_the_pairs(new_model: Callable[[], JoinedBert]) -> None:
+def test_logits_come_back_in_the_order_of_the_pairs(new_model: Callable[[], SplitBert]) -> None:
     random, model = np.random.default_rng(0), new_model()
     lengths = [(3, 30), (5, 4), (2, 11), (9, 17), (1, 1)]
     pairs = [(random.integers(1, 100, q), random.integers(1, 100, d)) for q, d in lengths]

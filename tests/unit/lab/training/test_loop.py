@@ -12,9 +12,9 @@ from lab.training.dev import gain
 from lab.training.lists import ListSource
 from lab.training.prepare import Material
 from lab.training.state import State, new_state
-from reranker.families.split_cross_encoder import JoinedBert
+from reranker.families.split_cross_encoder import SplitBert
 
-NewModel = Callable[[], JoinedBert]
+NewModel = Callable[[], SplitBert]
 Run = Callable[[Path, int], State]
 
 

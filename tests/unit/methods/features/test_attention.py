@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reranker_methods.features.attention import attention
-from reranker_methods.features.tokens import TokenStack
+from reranker_methods.features.token_stack import TokenStack
 
 
 def attention_by_hand(query, weights, document, tau):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reranker_methods.features.lexical import lexical, sparse_lexical
-from reranker_methods.features.tokens import TokenStack
+from reranker_methods.features.token_stack import TokenStack
 
 
 def stack_of(*documents, weights=None):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reranker_methods.features.subspace import subspace
-from reranker_methods.features.tokens import TokenStack
+from reranker_methods.features.token_stack import TokenStack
 
 RNG = np.random.default_rng(0)
 

@@ -1,6 +1,6 @@
 from threadpoolctl import threadpool_info
 
-from reranker_methods.features.threads import keep_blas_on_one_thread
+from reranker_methods.features.blas_threads import keep_blas_on_one_thread
 
 
 def test_small_matrix_problems_stay_on_one_thread():

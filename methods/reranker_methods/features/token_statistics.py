@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Bank:
+class TokenStatistics:
     """Background statistics of one bi-encoder's tokens, measured offline.
 
     Attributes:
@@ -42,18 +42,18 @@ class Bank:
         return np.where(known, idf, self.idf.max())
 
 
-UNIFORM = Bank()
+UNIFORM = TokenStatistics()
 """The bank of a model that nothing is known of."""
 
 
-def save_bank(bank: Bank, path: Path) -> None:
+def save_token_statistics(bank: TokenStatistics, path: Path) -> None:
     """Write a bank as a compressed .npz, in half precision."""
     arrays = {"idf": bank.idf, "second_moment": bank.second_moment}
     kept = {name: array.astype(np.float16) for name, array in arrays.items() if array is not None}
     np.savez_compressed(path, allow_pickle=False, **kept)
 
 
-def load_bank(path: Path) -> Bank:
+def load_token_statistics(path: Path) -> TokenStatistics:
     """Read a bank; unknown arrays are ignored.
 
     Raises:
@@ -61,7 +61,7 @@ def load_bank(path: Path) -> Bank:
         ValueError: it is no .npz, or holds pickled objects.
     """
     with np.load(path, allow_pickle=False) as arrays:
-        return Bank(
+        return TokenStatistics(
             **{
                 name: arrays[name].astype(np.float32)
                 for name in ("idf", "second_moment")
