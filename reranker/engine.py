@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from reranker.cache.tier import Store
-    from reranker.families.base import Models, Role
+    from reranker.families.base import Role
+    from reranker.hub.base import ModelPool
     from reranker.tokenization.tokenizer import Piece
 
 
@@ -50,12 +51,12 @@ class Reranker:
     def __init__(
         self,
         settings: Settings | None = None,
-        models: Models | None = None,
+        models: ModelPool | None = None,
         *,
         load_patience: float | None = None,
     ) -> None:
         self.settings = settings or Settings.load()
-        self.models: Models = models or _provider(self.settings, load_patience)
+        self.models: ModelPool = models or _provider(self.settings, load_patience)
 
     def rank(
         self,
@@ -178,15 +179,11 @@ class Reranker:
             ("bi-encoder", self.settings.model),
             ("cross-encoder", self.settings.model_cross),
         )
-        warm = getattr(self.models, "warm", None)
-        if warm is not None:
-            warm(pair if models is None else models)
+        self.models.warm(pair if models is None else models)
 
     def close(self) -> None:
         """Stop the models' workers; calls that wait are told so."""
-        close = getattr(self.models, "close", None)
-        if close is not None:
-            close()
+        self.models.close()
 
     def __enter__(self) -> Reranker:
         return self
@@ -200,16 +197,16 @@ class Reranker:
         self.close()
 
 
-def _provider(settings: Settings, patience: float | None) -> Models:
+def _provider(settings: Settings, patience: float | None) -> ModelPool:
     from reranker.backends.device import choose
     from reranker.hub.catalog import Catalog
-    from reranker.hub.pool import ModelPool
+    from reranker.hub.pool import LocalModelPool
 
     catalog = Catalog(
         {"bi-encoder": settings.bi_encoders, "cross-encoder": settings.cross_encoders},
         settings.models_on_request,
     )
-    return ModelPool(
+    return LocalModelPool(
         catalog,
         lambda: choose(
             settings.device,

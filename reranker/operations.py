@@ -13,8 +13,8 @@ from reranker.types import RequestContext, Usage, clean
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.families.base import Models, Role
-    from reranker.hub.catalog import Catalog
+    from reranker.families.base import Role
+    from reranker.hub.base import ModelPool
     from reranker.tokenization.tokenizer import Piece, TextTokenizer
 
 Input = str | tuple[int, ...]
@@ -65,7 +65,7 @@ class TokenizeRequest:
     context: RequestContext = field(default_factory=RequestContext)
 
 
-def embed(request: EmbedRequest, models: Models) -> Embeddings:
+def embed(request: EmbedRequest, models: ModelPool) -> Embeddings:
     """Return the vectors of texts.
 
     Raises:
@@ -74,10 +74,9 @@ def embed(request: EmbedRequest, models: Models) -> Embeddings:
     """
     if not request.inputs:
         raise InvalidRequest("input must hold at least one text", param="input")
-    model = models.bi(request.model)
-    tokenizer: TextTokenizer | None = getattr(model, "tokenizer", None)
+    model = models.bi_encoder(request.model)
     encoded = model.encode(
-        [_text(each, tokenizer) for each in request.inputs],
+        [_text(each, model.tokenizer) for each in request.inputs],
         kind=request.kind,
         max_tokens=None,
         tokens=False,
@@ -86,7 +85,7 @@ def embed(request: EmbedRequest, models: Models) -> Embeddings:
     return Embeddings(
         vectors=_shorten(encoded.vectors, request.dimensions, _shortens(request.model, models)),
         model=model.name,
-        usage=Usage(document_tokens=int(encoded.counts.sum()), cached=encoded.cached),
+        usage=encoded.usage,
         truncated=tuple(np.flatnonzero(encoded.truncated).tolist()),
     )
 
@@ -102,10 +101,9 @@ def _text(given: Input, tokenizer: TextTokenizer | None) -> str:
     return text
 
 
-def _shortens(model: str, models: Models) -> bool:
+def _shortens(model: str, models: ModelPool) -> bool:
     """Whether the model was trained so that the first numbers of a vector are one themselves."""
-    catalog: Catalog | None = getattr(models, "catalog", None)
-    return catalog is not None and catalog.find("bi-encoder", model).matryoshka
+    return models.catalog.find("bi-encoder", model).matryoshka
 
 
 def _shorten(
@@ -122,14 +120,15 @@ def _shorten(
     return np.asarray(cut / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
-def tokenize(request: TokenizeRequest, models: Models) -> tuple[tuple[Piece, ...], ...]:
+def tokenize(request: TokenizeRequest, models: ModelPool) -> tuple[tuple[Piece, ...], ...]:
     """Return the tokens of each text, uncut.
 
     Raises:
         InvalidRequest: the model does not show how it reads.
     """
-    find = models.bi if request.role == "bi-encoder" else models.cross
-    tokenizer: TextTokenizer | None = getattr(find(request.model), "tokenizer", None)
+    bi = request.role == "bi-encoder"
+    model = models.bi_encoder(request.model) if bi else models.cross_encoder(request.model)
+    tokenizer = model.tokenizer
     if tokenizer is None:
         raise InvalidRequest("this model does not show its tokenizer", param="model")
     return tuple(tokenizer.pieces(clean(text), special=request.special) for text in request.texts)

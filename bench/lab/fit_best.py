@@ -57,7 +57,7 @@ class Fitting:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.models = Reranker().models
-        self.bi = cast("SentenceBiEncoder", self.models.bi(options.model))
+        self.bi = cast("SentenceBiEncoder", self.models.bi_encoder(options.model))
         self.bank = self._bank()
 
     def _bank(self) -> TokenStatistics:
@@ -82,7 +82,7 @@ class Fitting:
 
     def with_cross(self, tables: Sequence[Table]) -> list[Table]:
         """Return tables with the cross-encoder's logits beside the other features."""
-        cross = cast("PairCrossEncoder", self.models.cross(self.options.model_cross))
+        cross = cast("PairCrossEncoder", self.models.cross_encoder(self.options.model_cross))
         made = []
         for table in tables:
             progress(f"{table.sample.name}: {len(table.relevant)} pairs for {cross.name}")
@@ -128,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unseen = [table.unseen(options.cross_queries) for table in training]
         unseen = run.with_cross([table for table in unseen if table.sample.queries])
         together = fit(unseen, options.together, options.cross_pull)
-        run.write(run.models.cross(options.model_cross).name, together, unseen, options.cross_pull)
+        run.write(
+            run.models.cross_encoder(options.model_cross).name, together, unseen, options.cross_pull
+        )
         reported = run.with_cross(
             [t.only(spaced(list(t.sample.queries), options.cross_report)) for t in reported]
         )

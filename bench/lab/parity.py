@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in options.sets
         )
         for way, engine in engines.items():
-            models = (engine.models.bi(BI), engine.models.cross(CROSS))
+            models = (engine.models.bi_encoder(BI), engine.models.cross_encoder(CROSS))
             ran = ", ".join(f"{m.name} {cast('Any', m).ways.backend}" for m in models)
             say(f"\n{way}: {ran}.")
     say(f"\nLargest difference: {worst:.2f} points; the bound is {BOUND}.")

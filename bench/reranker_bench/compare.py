@@ -136,9 +136,9 @@ def models_of(engine: Reranker, plan: Plan) -> dict[str, object]:
     cross = plan.model_cross or engine.settings.model_cross
     loaded: dict[str, Any] = {}
     if "bi-encoder" in roles:
-        loaded["bi-encoder"] = engine.models.bi(plan.model)
+        loaded["bi-encoder"] = engine.models.bi_encoder(plan.model)
     if "cross-encoder" in roles or plan.model_cross is not None:
-        loaded["cross-encoder"] = engine.models.cross(cross)
+        loaded["cross-encoder"] = engine.models.cross_encoder(cross)
     found: dict[str, object] = {
         role: {"id": model.name, "digest": getattr(model, "digest", None)}
         for role, model in loaded.items()

@@ -76,10 +76,10 @@ def run(options: Options, engine: Reranker, say: Callable[[str], None]) -> Tunin
             pool_size=options.pool_size,
         )
     )
-    bi = cast("SentenceBiEncoder", engine.models.bi(options.model or engine.settings.model))
+    bi = cast("SentenceBiEncoder", engine.models.bi_encoder(options.model or engine.settings.model))
     wanted = options.model_cross or engine.settings.model_cross
     alone = wanted.lower() == session.NO_CROSS
-    cross = None if alone else cast("PairCrossEncoder", engine.models.cross(wanted))
+    cross = None if alone else cast("PairCrossEncoder", engine.models.cross_encoder(wanted))
     current = _in_use(engine, bi.name, cross.name if cross else None)
     tables = tune.tables_of(collections, bi, cross, current.bank, options.cache, say)
     verdict = tune.tune(tables, current.fusion, options.folds, options.pull)

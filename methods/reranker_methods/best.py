@@ -12,12 +12,12 @@ from reranker_methods.fusion_stage import FusionStage
 from reranker_methods.profile import profile_for
 
 if TYPE_CHECKING:
-    from reranker.families.base import Models
+    from reranker.hub.base import ModelPool
     from reranker.types import RerankRequest
 
 
 @register("best", roles=("bi-encoder",), two_stage=True)
-def best(request: RerankRequest, models: Models) -> Pipeline:
+def best(request: RerankRequest, models: ModelPool) -> Pipeline:
     """Keep `stage1_top_k` by cosine, order them by fused cosine, tokens and cross-encoder.
 
     The fused features are those that the pair's profile gives weight: of the pooled cosine,
@@ -25,8 +25,8 @@ def best(request: RerankRequest, models: Models) -> Pipeline:
     the cross-encoder's logit where `model_cross` is given. The score is the sigmoid of their
     weighted sum, calibrated for the pair.
     """
-    bi = models.bi(request.model)
-    cross = models.cross(request.model_cross) if request.model_cross else None
+    bi = models.bi_encoder(request.model)
+    cross = models.cross_encoder(request.model_cross) if request.model_cross else None
     recall = BiEncoderStage(request, bi, tokens=True)
     judge = CrossEncoderStage(request, cross) if cross else None
     profile = profile_for(bi.name, cross.name if cross else None, request.profile)

@@ -10,14 +10,14 @@ from reranker.pipeline.pipeline import Pipeline, Stage, sigmoid_scale
 from reranker.pipeline.registry import register
 
 if TYPE_CHECKING:
-    from reranker.families.base import Models
+    from reranker.hub.base import ModelPool
     from reranker.types import RerankRequest
 
 
 @register("optimal", roles=("bi-encoder", "cross-encoder"), two_stage=True)
-def optimal(request: RerankRequest, models: Models) -> Pipeline:
+def optimal(request: RerankRequest, models: ModelPool) -> Pipeline:
     """Keep `stage1_top_k` by cosine, order them by the cross-encoder; the score is its sigmoid."""
-    bi, cross = models.bi(request.model), models.cross(request.model_cross or "")
+    bi, cross = models.bi_encoder(request.model), models.cross_encoder(request.model_cross or "")
     return Pipeline(
         stages=(
             Stage("bi_encoder", BiEncoderStage(request, bi), keep=request.stage1_top_k),

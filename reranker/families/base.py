@@ -1,4 +1,4 @@
-"""The two model roles as methods see them. A test hands in a fake, the engine the real thing."""
+"""The model roles as stages see them. A test hands in a fake, the engine the real thing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from reranker.types import RequestContext
+    from reranker.tokenization.tokenizer import TextTokenizer
+    from reranker.types import RequestContext, Usage
 
 Role = Literal["bi-encoder", "cross-encoder"]
 Memo = dict[str, Any]
@@ -46,16 +47,17 @@ class Encoded:
     Attributes:
         vectors: (n, d) float32, pooled, each row of unit length.
         tokens: one `TokenVectors` per text if they were asked for, else None.
-        counts: (n,) int64, tokens read of each text, special tokens left out.
         truncated: (n,) bool, whether the text was cut.
-        cached: how many of the texts needed no model run.
+        distinct: (n,) int64, equal for equal texts: the position of each text among the distinct
+            ones, in order of first appearance.
+        usage: what was read, each distinct text counted once.
     """
 
     vectors: NDArray[np.float32]
     tokens: tuple[TokenVectors, ...] | None
-    counts: NDArray[np.int64]
     truncated: NDArray[np.bool_]
-    cached: int = 0
+    distinct: NDArray[np.int64]
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +66,15 @@ class Scored:
 
     Attributes:
         logits: (n,) float32.
-        query_tokens: tokens of the query that were read.
-        counts: (n,) int64, tokens read of each document.
         truncated: (n,) bool, whether the document was cut.
+        usage: what was read, each distinct document counted once.
         query_truncated: whether the query was cut.
-        cached: how many of the pairs needed no model run.
     """
 
     logits: NDArray[np.float32]
-    query_tokens: int
-    counts: NDArray[np.int64]
     truncated: NDArray[np.bool_]
+    usage: Usage
     query_truncated: bool = False
-    cached: int = 0
 
 
 class BiEncoder(Protocol):
@@ -85,6 +83,10 @@ class BiEncoder(Protocol):
     @property
     def name(self) -> str:
         """The catalogue id of the weights."""
+
+    @property
+    def tokenizer(self) -> TextTokenizer | None:
+        """The tokenizer, where the model has one to show."""
 
     def encode(
         self,
@@ -113,22 +115,11 @@ class CrossEncoder(Protocol):
     def name(self) -> str:
         """The catalogue id of the weights."""
 
+    @property
+    def tokenizer(self) -> TextTokenizer | None:
+        """The tokenizer, where the model has one to show."""
+
     def score(
         self, query: str, documents: Sequence[str], *, max_tokens: int, context: RequestContext
     ) -> Scored:
         """Score n documents for one query; of each at most `max_tokens` tokens are read."""
-
-
-class Models(Protocol):
-    """The seam between methods and everything below: an id becomes a model."""
-
-    def bi(self, model: str) -> BiEncoder:
-        """Return the bi-encoder that the id stands for.
-
-        Raises:
-            UnknownModel: no such id, or requests may not load it.
-            ModelUnavailable: it could not be loaded, or is no bi-encoder.
-        """
-
-    def cross(self, model: str) -> CrossEncoder:
-        """Return the cross-encoder that the id stands for; raises as `bi` does."""

@@ -19,7 +19,7 @@ from reranker.scheduling.prefetch import map_with_prefetch, prefetch_size
 from reranker.scheduling.scheduler import BatchScheduler
 from reranker.scheduling.workers import intra_op_threads
 from reranker.tokenization.tokenizer import TextTokenizer, Tokens
-from reranker.types import RequestContext
+from reranker.types import RequestContext, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,9 +109,9 @@ class SentenceBiEncoder:
         return Encoded(
             vectors=np.stack([known[i].output.vector for i in order]),
             tokens=tuple(made[i] for i in order) if tokens else None,
-            counts=np.array([known[i].count for i in order], dtype=np.int64),
             truncated=np.array([known[i].truncated for i in order], dtype=np.bool_),
-            cached=cached,
+            distinct=np.array(order, dtype=np.int64),
+            usage=Usage(**{f"{kind}_tokens": sum(one.count for one in known)}, cached=cached),
         )
 
     def warm(self) -> None:

@@ -26,7 +26,7 @@ from reranker.scheduling.scheduler import BatchScheduler
 from reranker.scheduling.workers import intra_op_threads
 from reranker.tokenization.collate import collate, window_of
 from reranker.tokenization.tokenizer import TextTokenizer, Tokens, pair_shares
-from reranker.types import RequestContext
+from reranker.types import RequestContext, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,11 +108,9 @@ class PairCrossEncoder:
         order = [place[text] for text in documents]
         return Scored(
             logits=np.array([known[i].logit for i in order], dtype=np.float32),
-            query_tokens=len(query_ids),
-            counts=np.array([known[i].count for i in order], dtype=np.int64),
             truncated=np.array([known[i].truncated for i in order], dtype=np.bool_),
+            usage=Usage(len(query_ids), sum(one.count for one in known), cached),
             query_truncated=whole.truncated or len(query_ids) < len(whole.ids),
-            cached=cached,
         )
 
     def warm(self) -> None:

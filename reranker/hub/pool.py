@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from reranker.errors import ModelUnavailable, RerankerError
 from reranker.families.base import BiEncoder, CrossEncoder, Role
 from reranker.hub import files as sources
+from reranker.hub.base import ModelStatus, State
 from reranker.hub.catalog import Catalog, ModelCard
 
 if TYPE_CHECKING:
@@ -23,14 +24,13 @@ if TYPE_CHECKING:
 
     Loaded = SentenceBiEncoder | PairCrossEncoder
 
-State = Literal["loading", "ready", "restarting", "failed"]
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 30.0  # after a failed load, where callers do not wait for the end of one
 
 
-class ModelPool:
-    """The models of one engine; see `Models`.
+class LocalModelPool:
+    """The models of one engine; see `ModelPool`.
 
     Args:
         catalog: which ids there are.
@@ -64,12 +64,12 @@ class ModelPool:
         self._lock = threading.Lock()
         self._hardware_lock = threading.Lock()
 
-    def bi(self, model: str) -> BiEncoder:
-        """Return the bi-encoder that the id stands for; see `Models.bi`."""
+    def bi_encoder(self, model: str) -> BiEncoder:
+        """Return the bi-encoder that the id stands for; see `ModelPool.bi_encoder`."""
         return self._get("bi-encoder", model)  # type: ignore[return-value]
 
-    def cross(self, model: str) -> CrossEncoder:
-        """Return the cross-encoder that the id stands for; see `Models.cross`."""
+    def cross_encoder(self, model: str) -> CrossEncoder:
+        """Return the cross-encoder that the id stands for; see `ModelPool.cross_encoder`."""
         return self._get("cross-encoder", model)  # type: ignore[return-value]
 
     def warm(self, models: Iterable[tuple[Role, str]]) -> None:
@@ -99,8 +99,36 @@ class ModelPool:
             loads = dict(self._loads)
         return {card.id: _state(load) for card, load in loads.items()}
 
-    def loaded(self) -> tuple[Loaded, ...]:
-        """Return the models that are loaded."""
+    def loaded(self) -> tuple[ModelStatus, ...]:
+        """Return the models that are loaded, as they are at present."""
+        return tuple(self._status(model) for model in self._loaded())
+
+    @property
+    def device(self) -> str:
+        """Return where models run, as torch names it."""
+        return self.hardware.device
+
+    def _status(self, model: Loaded) -> ModelStatus:
+        embeds = hasattr(model, "dimension")
+        return ModelStatus(
+            id=model.name,
+            role="bi-encoder" if embeds else "cross-encoder",
+            family="bi-encoder" if embeds else "cross-encoder",
+            device=self.hardware.device,
+            dtype=self.hardware.dtype,
+            backend=model.ways.backend,
+            attn_implementation=model.ways.attention,
+            packed_weights=model.ways.packed,
+            window=model.window,
+            dimensions=getattr(model, "dimension", None),
+            max_batch_tokens=model.runner.token_budget,
+            concurrent_batches=model.runner.lanes,
+            weight_bytes=model.weight_bytes,
+            scheduler=model.runner.stats,
+            cache=model.cache.stats,
+        )
+
+    def _loaded(self) -> tuple[Loaded, ...]:
         with self._lock:
             loads = list(self._loads.values())
         return tuple(load.result() for load in loads if load.done() and load.exception() is None)
@@ -115,7 +143,7 @@ class ModelPool:
 
     def close(self) -> None:
         """Stop all workers."""
-        for model in self.loaded():
+        for model in self._loaded():
             model.close()
         if self._store is not None:
             self._store.close()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reranker.pipeline.pipeline import StageOutput
-from reranker.types import Usage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,11 +87,7 @@ class BiEncoderStage:
             values=cosines[position],
             truncated=documents.truncated[position],
             query_truncated=bool(query.truncated[0]),
-            usage=Usage(
-                query_tokens=int(query.counts.sum()),
-                document_tokens=int(documents.counts.sum()),
-                cached=query.cached + documents.cached,
-            ),
+            usage=query.usage + documents.usage,
             warnings=(cut_query(self.model.name),) if query.truncated[0] else (),
         )
 

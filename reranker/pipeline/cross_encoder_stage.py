@@ -8,7 +8,6 @@ import numpy as np
 
 from reranker.pipeline.bi_encoder_stage import cut_query, distinct
 from reranker.pipeline.pipeline import StageOutput
-from reranker.types import Usage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,11 +39,7 @@ class CrossEncoderStage:
             values=logits,
             truncated=scored.truncated[position],
             query_truncated=scored.query_truncated,
-            usage=Usage(
-                query_tokens=scored.query_tokens,
-                document_tokens=int(scored.counts.sum()),
-                cached=scored.cached,
-            ),
+            usage=scored.usage,
             warnings=(cut_query(self.model.name),) if scored.query_truncated else (),
         )
 

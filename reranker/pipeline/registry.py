@@ -8,7 +8,7 @@ A wheel adds a method with two lines in its pyproject:
 and one decorated builder in that module:
 
     @register("mine", roles=("bi-encoder",))
-    def mine(request: RerankRequest, models: Models) -> Pipeline: ...
+    def mine(request: RerankRequest, models: ModelPool) -> Pipeline: ...
 
 Listing names imports nothing; a method's module is imported when it is first asked for.
 """
@@ -22,12 +22,13 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from reranker.errors import InvalidRequest, UnknownMethod
-from reranker.families.base import Models, Role
+from reranker.families.base import Role
+from reranker.hub.base import ModelPool
 from reranker.pipeline.pipeline import Pipeline
 from reranker.types import RerankRequest
 
 GROUP = "reranker.methods"
-Builder = Callable[[RerankRequest, Models], Pipeline]
+Builder = Callable[[RerankRequest, ModelPool], Pipeline]
 
 
 @dataclass(frozen=True, slots=True)

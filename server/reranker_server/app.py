@@ -30,7 +30,6 @@ from reranker_server.v3.schemas import ErrorAnswer, RerankAnswer, RerankBody
 if TYPE_CHECKING:
     from reranker.engine import Reranker
     from reranker.families.base import Role
-    from reranker.hub.catalog import Catalog
 
 log = logging.getLogger(__name__)
 
@@ -121,9 +120,9 @@ def _rehearse(reranker: Reranker) -> None:
 
 def _named(serving: Serving) -> list[tuple[Role, str]] | None:
     """Return the models to preload; an id that stands for both roles is loaded in both."""
-    catalog: Catalog | None = getattr(serving.reranker.models, "catalog", None)
-    if serving.settings.preload is None or catalog is None:
+    if serving.settings.preload is None:
         return None
+    catalog = serving.reranker.models.catalog
     return [(role, name) for name in serving.settings.preload for role in catalog.roles(name)]
 
 
@@ -152,7 +151,7 @@ def _add_routes(app: FastAPI, serving: Serving) -> None:
 
     @app.get("/readyz", tags=["operations"], summary="Will a request be served?")
     async def readyz() -> Response:
-        states: dict[str, str] = getattr(serving.reranker.models, "states", dict)()
+        states = dict(serving.reranker.models.states())
         up = serving.ready.is_set() and serving.admission.open
         ready = up and "restarting" not in states.values()
         body = {"status": "ready" if ready else "not ready", "models": states}

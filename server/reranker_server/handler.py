@@ -204,7 +204,7 @@ class Serving:
             outcomes = [self._do(work) for work in asked.work]
             body = to_json(asked.render(outcomes))
         record.note(outcomes)
-        record.device = getattr(getattr(self.reranker.models, "hardware", None), "device", "cpu")
+        record.device = self.reranker.models.device
         return body, sum(map(tokens_used, outcomes))
 
     def _do(self, work: Work) -> Any:

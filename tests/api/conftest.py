@@ -26,15 +26,15 @@ DOCUMENTS = [
 class KnownModels(FakeModels):
     """Knows the ids "bi" and "cross" in their roles, and no other."""
 
-    def bi(self, model: str) -> FakeBiEncoder:
+    def bi_encoder(self, model: str) -> FakeBiEncoder:
         if model != "bi":
             raise UnknownModel(f"unknown bi-encoder {model!r}", param="model")
-        return super().bi(model)
+        return super().bi_encoder(model)
 
-    def cross(self, model: str) -> FakeCrossEncoder:
+    def cross_encoder(self, model: str) -> FakeCrossEncoder:
         if model != "cross":
             raise UnknownModel(f"unknown cross-encoder {model!r}", param="model_cross")
-        return super().cross(model)
+        return super().cross_encoder(model)
 
 
 @pytest.fixture

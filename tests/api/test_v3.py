@@ -57,7 +57,7 @@ def test_return_documents_false_leaves_the_key_out(ask):
 def test_objects_are_ranked_on_the_named_fields(ask, models):
     sent = [{"title": "machine", "body": "learning", "text": "weather"}]
     assert ask(documents=sent, rank_fields=["title", "body"]).status_code == 200
-    assert ("document", ("machine\nlearning",), False) in models.bi_encoder.calls
+    assert ("document", ("machine\nlearning",), False) in models.bi.calls
 
 
 def test_top_n_beyond_the_documents_means_all(ask):

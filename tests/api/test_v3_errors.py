@@ -187,21 +187,21 @@ class TestModelTrouble:
         def fail(*_, **__):
             raise RuntimeError("secret /path/of/weights")
 
-        models.bi_encoder.encode = fail
+        models.bi.encode = fail
         answer = ask()
         check(answer, 500, "server_error")
         assert "secret" not in answer.text
         assert "Traceback" not in answer.text
 
     def test_a_score_that_is_not_finite_is_500(self, ask, models):
-        real = models.cross_encoder.score
+        real = models.cross.score
 
         def broken(*args, **kwargs):
             scored = real(*args, **kwargs)
             scored.logits[1] = float("nan")
             return scored
 
-        models.cross_encoder.score = broken
+        models.cross.score = broken
         check(ask(method="standard", model_cross="cross"), 500, "server_error")
 
     def test_a_model_that_cannot_be_had_is_503_with_retry_after(self, ask, models):
@@ -221,7 +221,7 @@ class TestModelTrouble:
             told.set() if context.cancelled.wait(10) else None
             raise DeadlineExceeded("late")
 
-        models.bi_encoder.encode = slow
+        models.bi.encode = slow
         start = time.monotonic()
         check(ask(timeout_ms=100), 504, "timeout_error")
         assert time.monotonic() - start < 5
@@ -231,14 +231,14 @@ class TestModelTrouble:
 def test_beyond_the_queue_is_429_with_retry_after(start, models):
     client = start(max_concurrent=1, max_queue=1)
     inside, go_on = threading.Semaphore(0), threading.Event()
-    real = models.bi_encoder.encode
+    real = models.bi.encode
 
     def hold(*args, **kwargs):
         inside.release()
         assert go_on.wait(20)
         return real(*args, **kwargs)
 
-    models.bi_encoder.encode = hold
+    models.bi.encode = hold
     body = {"model": "bi", "query": "a", "documents": ["a"]}
     with ThreadPoolExecutor(2) as pool:
         admitted = [pool.submit(client.post, V3, json=body) for _ in range(2)]

@@ -41,7 +41,7 @@ def test_logits_agree_with_the_training_forward() -> None:
             for (chunk,) in (chunked([(query, document)], 1) for document in documents)
         ]
     with Reranker(Settings.load(dtype="float32", backend="torch", offline=True)) as engine:
-        model = engine.models.cross(DEFAULT_CROSS_ENCODER)
+        model = engine.models.cross_encoder(DEFAULT_CROSS_ENCODER)
         scored = model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext())
     assert scored.logits == pytest.approx(wanted, abs=1e-3)
 
@@ -53,7 +53,7 @@ def test_an_export_for_openvino_agrees_with_the_network(
 ) -> None:
     settings = Settings.load(dtype="float32", backend="torch", offline=True, cache_mb=0)
     with Reranker(settings) as engine:
-        model = engine.models.cross(DEFAULT_CROSS_ENCODER)
+        model = engine.models.cross_encoder(DEFAULT_CROSS_ENCODER)
         scores = [model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext()).logits]
         named = replace(FLOAT32, backend="openvino", exports=tmp_path, int8=int8)
         offer_exports(model, named)  # type: ignore[arg-type]

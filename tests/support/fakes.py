@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from reranker.families.base import Encoded, Scored, TokenVectors
-from reranker.types import RequestContext
+from reranker.families.base import Encoded, Role, Scored, TokenVectors
+from reranker.hub.base import ModelStatus, State
+from reranker.hub.catalog import Catalog, ModelCard
+from reranker.types import RequestContext, Usage
 
 WIDTH = 32
 
@@ -23,6 +25,17 @@ def word_vector(word: str) -> np.ndarray:
 
 def word_id(word: str) -> int:
     return sum(ord(char) * 7**at for at, char in enumerate(word)) % 997
+
+
+def distinct(texts: Sequence[str]) -> np.ndarray:
+    """Return the position of each text among the distinct ones."""
+    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    return np.array([place[text] for text in texts], np.int64)
+
+
+def words(texts: Sequence[str]) -> int:
+    """Return the words of the distinct texts."""
+    return sum(len(text.split()) for text in dict.fromkeys(texts))
 
 
 def tokens_of(text: str) -> TokenVectors:
@@ -47,6 +60,7 @@ class FakeBiEncoder:
 
     name: str = "fake-bi"
     window: int = 64
+    tokenizer: None = None
     calls: list[tuple[str, tuple[str, ...], bool]] = field(default_factory=list)
 
     def encode(
@@ -66,8 +80,9 @@ class FakeBiEncoder:
         return Encoded(
             vectors=(pooled / np.linalg.norm(pooled, axis=1, keepdims=True)).astype(np.float32),
             tokens=made if tokens else None,
-            counts=np.array([len(text.split()) for text in read]),
             truncated=np.array([bool(text.split()[limit:]) for text in texts]),
+            distinct=distinct(texts),
+            usage=Usage(**{f"{kind}_tokens": words(read)}),
         )
 
 
@@ -77,32 +92,60 @@ class FakeCrossEncoder:
 
     name: str = "fake-cross"
     window: int = 64
+    tokenizer: None = None
     calls: list[tuple[str, ...]] = field(default_factory=list)
 
     def score(
         self, query: str, documents: Sequence[str], *, max_tokens: int, context: RequestContext
     ) -> Scored:
         self.calls.append(tuple(documents))
-        words = set(query.lower().split())
+        asked = set(query.lower().split())
         read = [document.lower().split()[:max_tokens] for document in documents]
         return Scored(
-            logits=np.array([3 * len(words & set(r)) - len(r) for r in read], np.float32),
-            query_tokens=len(query.split()),
-            counts=np.array([len(r) for r in read]),
+            logits=np.array([3 * len(asked & set(r)) - len(r) for r in read], np.float32),
+            usage=Usage(len(query.split()), words([" ".join(r) for r in read])),
             truncated=np.array([len(document.split()) > max_tokens for document in documents]),
             query_truncated=len(query.split()) > self.window,
         )
 
 
+class AnyId(Catalog):
+    """Knows every id: as a cross-encoder if it says so, else as a bi-encoder."""
+
+    def find(self, role: Role, model: str) -> ModelCard:
+        return ModelCard(model, role)
+
+    def roles(self, model: str) -> tuple[Role, ...]:
+        return ("cross-encoder",) if "cross" in model else ("bi-encoder",)
+
+    def cards(self) -> tuple[tuple[str, ModelCard], ...]:
+        pair: dict[str, Role] = {"bi": "bi-encoder", "cross": "cross-encoder"}
+        return tuple((name, ModelCard(name, role)) for name, role in pair.items())
+
+
 @dataclass
 class FakeModels:
-    """Answers every id with the same two models."""
+    """A `ModelPool` that answers every id with the same two models."""
 
-    bi_encoder: FakeBiEncoder = field(default_factory=FakeBiEncoder)
-    cross_encoder: FakeCrossEncoder = field(default_factory=FakeCrossEncoder)
+    bi: FakeBiEncoder = field(default_factory=FakeBiEncoder)
+    cross: FakeCrossEncoder = field(default_factory=FakeCrossEncoder)
+    catalog: Catalog = field(default_factory=AnyId)
+    device: str = "cpu"
 
-    def bi(self, model: str) -> FakeBiEncoder:
-        return self.bi_encoder
+    def bi_encoder(self, model: str) -> FakeBiEncoder:
+        return self.bi
 
-    def cross(self, model: str) -> FakeCrossEncoder:
-        return self.cross_encoder
+    def cross_encoder(self, model: str) -> FakeCrossEncoder:
+        return self.cross
+
+    def states(self) -> Mapping[str, State]:
+        return {}
+
+    def loaded(self) -> tuple[ModelStatus, ...]:
+        return ()
+
+    def warm(self, models: Iterable[tuple[Role, str]]) -> None:
+        """Do nothing: a fake is always ready."""
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -19,6 +19,7 @@ from reranker import Reranker, Settings
 from reranker.cache.lru import Cache
 from reranker.errors import UnknownModel
 from reranker.families.base import Encoded, Scored
+from reranker.hub.base import ModelStatus, State
 from reranker.scheduling.scheduler import BatchScheduler
 from reranker.types import RequestContext
 from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
@@ -86,25 +87,46 @@ class FaultyModels(FakeModels):
     def __init__(self) -> None:
         super().__init__(FaultyBiEncoder(), FaultyCrossEncoder())
 
-    def bi(self, model: str) -> FakeBiEncoder:
+    def bi_encoder(self, model: str) -> FakeBiEncoder:
         if model != "bi":
             raise UnknownModel(f"unknown bi-encoder {model!r}", param="model")
-        return self.bi_encoder
+        return self.bi
 
-    def cross(self, model: str) -> FakeCrossEncoder:
+    def cross_encoder(self, model: str) -> FakeCrossEncoder:
         if model != "cross":
             raise UnknownModel(f"unknown cross-encoder {model!r}", param="model_cross")
-        return self.cross_encoder
+        return self.cross
 
-    def loaded(self) -> tuple[Any, ...]:
-        return (self.bi_encoder, self.cross_encoder)
+    def loaded(self) -> tuple[ModelStatus, ...]:
+        return tuple(status(model) for model in (self.bi, self.cross))
 
-    def states(self) -> dict[str, str]:
-        return {m.name: "ready" if m.runner.alive else "restarting" for m in self.loaded()}
+    def states(self) -> dict[str, State]:
+        alive = {m.name: m.runner.alive for m in (self.bi, self.cross)}
+        return {name: "ready" if well else "restarting" for name, well in alive.items()}
 
     def close(self) -> None:
-        for model in self.loaded():
+        for model in (self.bi, self.cross):
             model.runner.close()
+
+
+def status(model: FaultyBiEncoder | FaultyCrossEncoder) -> ModelStatus:
+    return ModelStatus(
+        id=model.name,
+        role="bi-encoder" if isinstance(model, FaultyBiEncoder) else "cross-encoder",
+        family="fake",
+        device="cpu",
+        dtype="float32",
+        backend="torch",
+        attn_implementation=None,
+        packed_weights=False,
+        window=model.window,
+        dimensions=None,
+        max_batch_tokens=model.runner.token_budget,
+        concurrent_batches=model.runner.lanes,
+        weight_bytes=0,
+        scheduler=model.runner.stats,
+        cache=model.cache.stats,
+    )
 
 
 def main() -> None:

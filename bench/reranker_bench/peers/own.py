@@ -50,7 +50,7 @@ class Own:
         """Return how the models run, by the last one where each has a choice of its own."""
         models: Any = self.engine.models
         role, name = pairs[-1]
-        model = models.cross(name) if role == "cross-encoder" else models.bi(name)
+        model = models.cross_encoder(name) if role == "cross-encoder" else models.bi_encoder(name)
         found = {name: getattr(models.hardware, name) for name in ("device", "dtype", "threads")}
         found["token_budget"] = model.runner.token_budget
         found["lanes"] = model.runner.lanes

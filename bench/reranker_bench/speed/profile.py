@@ -61,7 +61,9 @@ def _method(
 ) -> dict[str, Any]:
     observe(f"profiling {arguments}")
     models = engine.settings
-    probe = Probe([engine.models.bi(models.model), engine.models.cross(models.model_cross)])
+    probe = Probe(
+        [engine.models.bi_encoder(models.model), engine.models.cross_encoder(models.model_cross)]
+    )
     with probe:
         engine.rank(pools[0].query, pools[0].documents, **arguments)  # off the clock
         timed = [_timed(engine, arguments, pool, probe) for _ in range(repeats) for pool in pools]

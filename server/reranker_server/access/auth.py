@@ -101,9 +101,9 @@ def _models_of(work: Work) -> Iterator[tuple[Role, str, str]]:
 
 
 def _may_use(allowed: frozenset[str], role: Role, model: str, reranker: Reranker) -> bool:
-    catalog: Catalog | None = getattr(reranker.models, "catalog", None)
-    if model in allowed or catalog is None:
-        return model in allowed
+    if model in allowed:
+        return True
+    catalog = reranker.models.catalog
     # An unknown model raises here what it would raise later: 404, not 403.
     wanted = catalog.find(role, model).id
     return any(wanted in (name, _id_of(catalog, role, name)) for name in allowed)

@@ -18,7 +18,7 @@ from reranker_server.dialects import lenient_fields as fields
 
 if TYPE_CHECKING:
     from reranker.families.base import Role
-    from reranker.hub.catalog import Catalog, ModelCard
+    from reranker.hub.catalog import ModelCard
     from reranker_server.dialects.base import Ask
 
 # What clients send when their user named no model.
@@ -98,9 +98,7 @@ def known_roles(ask: Ask, name: str | None, param: str = "model") -> tuple[Role,
     """
     if name is None:
         return ()
-    catalog: Catalog | None = getattr(ask.reranker.models, "catalog", None)
-    if catalog is None:  # models handed in from outside: their ids are not listed anywhere
-        return ("bi-encoder",) if name == ask.reranker.settings.model else ("cross-encoder",)
+    catalog = ask.reranker.models.catalog
     try:
         return catalog.roles(name)
     except UnknownModel as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 if TYPE_CHECKING:
+    from reranker.hub.base import ModelStatus
     from reranker_server.handler import Serving
     from reranker_server.observability.request_log import Record
 
@@ -99,14 +100,14 @@ class _State:
         yield _gauge("queued_tokens", "Estimated tokens that wait.", admission.waiting_tokens)
         yield _gauge("buffered_bytes", "Request bodies in memory.", serving.memory.held)
         models = serving.reranker.models
-        yield from _runners(getattr(models, "loaded", tuple)())
+        yield from _runners(models.loaded())
         states = GaugeMetricFamily("reranker_model_ready", "1 if it is.", labels=["model"])
-        for name, state in getattr(models, "states", dict)().items():
+        for name, state in models.states().items():
             states.add_metric([name], int(state == "ready"))
         yield states
 
 
-def _runners(models: Iterable[Any]) -> Iterator[Metric]:
+def _runners(models: Iterable[ModelStatus]) -> Iterator[Metric]:
     """Yield what the loaded models' workers and caches count."""
     runner = {
         "batches": _counter("batches", "Batches planned."),
@@ -126,14 +127,14 @@ def _runners(models: Iterable[Any]) -> Iterator[Metric]:
         "memory": _gauge("model_memory_bytes", "Memory of the weights."),
     }
     for model in models:
-        name, stats, kept = [model.name], model.runner.stats, model.cache.stats
+        name, stats, kept = [model.id], model.scheduler, model.cache
         for key, family in runner.items():
             family.add_metric(name, getattr(stats, key))
         for key, family in cache.items():
             family.add_metric(name, getattr(kept, key))
         gauges["padding"].add_metric(name, stats.padding)
         gauges["bytes"].add_metric(name, kept.bytes)
-        gauges["memory"].add_metric(name, getattr(model, "weight_bytes", 0))
+        gauges["memory"].add_metric(name, model.weight_bytes)
     yield from (*runner.values(), *cache.values(), *gauges.values())
 
 

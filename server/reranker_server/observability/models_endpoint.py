@@ -14,7 +14,6 @@ from reranker_server.dialects.resolve_model import unknown
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
-    from reranker.families.base import Role
     from reranker.hub.catalog import Catalog, ModelCard
     from reranker_server.settings import ServerSettings
 
@@ -92,12 +91,12 @@ class Listing:
         self._settings = settings
 
     @property
-    def _catalog(self) -> Catalog | None:
-        return getattr(self._reranker.models, "catalog", None)
+    def _catalog(self) -> Catalog:
+        return self._reranker.models.catalog
 
     def all(self) -> Models:
         """Return all models, as `GET /v1/models` lists them."""
-        names = dict.fromkeys(name for name, _ in self._cards())
+        names = dict.fromkeys(name for name, _ in self._catalog.cards())
         return {"object": "list", "data": [self.one(name) for name in names]}
 
     def one(self, name: str) -> Model:
@@ -160,51 +159,32 @@ class Listing:
             "methods": list(registry.names()),
         }
 
-    def _cards(self) -> tuple[tuple[str, ModelCard], ...]:
-        if self._catalog is not None:
-            return self._catalog.cards()
-        from reranker.hub.catalog import ModelCard
-
-        own = self._reranker.settings
-        return (
-            (own.model, ModelCard(own.model, "bi-encoder")),
-            (own.model_cross, ModelCard(own.model_cross, "cross-encoder")),
-        )
-
     def _find(self, name: str) -> list[ModelCard]:
-        if self._catalog is not None:
-            catalog = self._catalog
-            try:
-                return [catalog.find(role, name) for role in catalog.roles(name)]
-            except UnknownModel as error:  # it tells the ids of one role alone
-                raise unknown(name, catalog.cards()) from error
-        found = [card for known, card in self._cards() if known == name]
-        if not found:
-            raise unknown(name, self._cards())
-        return found
+        catalog = self._catalog
+        try:
+            return [catalog.find(role, name) for role in catalog.roles(name)]
+        except UnknownModel as error:  # it tells the ids of one role alone
+            raise unknown(name, catalog.cards()) from error
 
     def _running(self, cards: list[ModelCard]) -> Running:
         models = self._reranker.models
-        loaded: dict[tuple[Role, str], Any] = {}
-        for each in getattr(models, "loaded", tuple)():
-            role: Role = "bi-encoder" if hasattr(each, "dimension") else "cross-encoder"
-            loaded[role, each.name] = each
+        loaded = {(each.role, each.id): each for each in models.loaded()}
         live = [loaded[card.role, card.id] for card in cards if (card.role, card.id) in loaded]
-        hardware = getattr(models, "hardware", None) if live else None
-        ways = getattr(live[0], "ways", None) if live else None
-        windows = [each.window for each in live] or [card.max_tokens for card in cards]
-        vectors = [each.dimension for each in live if hasattr(each, "dimension")]
-        states: dict[str, str] = getattr(models, "states", dict)()
+        one = live[0] if live else None
+        windows: list[int | None] = [each.window for each in live] or [
+            card.max_tokens for card in cards
+        ]
+        states = models.states()
         return {
             "state": next((states[card.id] for card in cards if card.id in states), "not loaded"),
-            "device": getattr(hardware, "device", None),
-            "dtype": getattr(hardware, "dtype", None),
-            "backend": getattr(ways, "backend", None),
-            "attention": getattr(ways, "attention", None),
-            "packed_weights": getattr(ways, "packed", None),
+            "device": one.device if one else None,
+            "dtype": one.dtype if one else None,
+            "backend": one.backend if one else None,
+            "attention": one.attn_implementation if one else None,
+            "packed_weights": one.packed_weights if one else None,
             "window": windows[0],
             "max_model_len": windows[0],
-            "max_batch_tokens": min((each.runner.token_budget for each in live), default=None),
-            "concurrent_batches": max((each.runner.lanes for each in live), default=None),
-            "dimensions": vectors[0] if vectors else None,
+            "max_batch_tokens": min((each.max_batch_tokens for each in live), default=None),
+            "concurrent_batches": max((each.concurrent_batches for each in live), default=None),
+            "dimensions": next((each.dimensions for each in live if each.dimensions), None),
         }

@@ -44,7 +44,7 @@ def test_nothing_is_parsed_computed_or_written_on_the_event_loop(start, models, 
     for step in ("parse_json", "to_json"):
         monkeypatch.setattr(serving, step, noting(step, getattr(serving, step)))
     client = start()
-    models.bi_encoder.encode = noting("encode", models.bi_encoder.encode)
+    models.bi.encode = noting("encode", models.bi.encode)
     assert client.post(V3, json=BODY).status_code == 200
     where = {name: thread.split("_")[0] for name, thread in threads.items()}
     assert where == {"parse_json": "intake", "encode": "request", "to_json": "request"}

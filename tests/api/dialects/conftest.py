@@ -33,15 +33,15 @@ class ListedModels(FakeModels):
         )
         self.asked: list[tuple[str, str]] = []
 
-    def bi(self, model: str) -> FakeBiEncoder:
+    def bi_encoder(self, model: str) -> FakeBiEncoder:
         self.catalog.find("bi-encoder", model)
         self.asked.append(("bi", model))
-        return super().bi(model)
+        return super().bi_encoder(model)
 
-    def cross(self, model: str) -> FakeCrossEncoder:
+    def cross_encoder(self, model: str) -> FakeCrossEncoder:
         self.catalog.find("cross-encoder", model)
         self.asked.append(("cross", model))
-        return super().cross(model)
+        return super().cross_encoder(model)
 
 
 @pytest.fixture(scope="session")

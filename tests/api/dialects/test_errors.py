@@ -209,7 +209,7 @@ def test_a_failing_model_is_500_and_424_for_tei(start, models, monkeypatch):
     def fail(*_, **__):
         raise ValueError("a secret of the server")
 
-    monkeypatch.setattr(models.cross_encoder, "score", fail, raising=False)
+    monkeypatch.setattr(models.cross, "score", fail, raising=False)
     client = start()
     answer = client.post("/v1/rerank", json={"query": QUERY, "documents": DOCUMENTS})
     assert answer.status_code == 500

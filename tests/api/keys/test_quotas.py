@@ -60,12 +60,12 @@ def test_a_failed_or_refused_request_is_not_charged(limited, models):
     def fail(*_, **__):
         raise RuntimeError("no")
 
-    models.bi_encoder.encode = fail
+    models.bi.encode = fail
     assert ask().status_code == 500
     assert ask(query="").status_code == 422
     assert ask(model="nope").status_code == 404
     assert ask.serving.quotas.budgets.spent("team", "life") == 0
-    del models.bi_encoder.encode
+    del models.bi.encode
     assert ask().status_code == 200
     hold = ask.serving.quotas.budgets.reserve("team", _budget(), 900, 1)
     assert hold  # nothing of the failed ones is still held

@@ -80,7 +80,7 @@ def test_the_log_of_a_failure_has_the_id_too(client, models, lines):
     def fail(texts, **_):
         raise RuntimeError(f"cannot read {texts[0]}")
 
-    models.bi_encoder.encode = fail
+    models.bi.encode = fail
     client.post(V3, json=BODY, headers={"x-request-id": "two"})
     (line,) = [line for line in lines() if line["level"] == "error"]
     assert line["request_id"] == "two"

@@ -23,7 +23,7 @@ from reranker.backends.cpu_bert import prepacked_linear as packing
 from reranker.backends.device import Hardware, choose
 from reranker.errors import MissingExtra, ModelUnavailable, SettingsError
 from reranker.hub.catalog import Catalog
-from reranker.hub.pool import ModelPool
+from reranker.hub.pool import LocalModelPool
 from reranker.types import RequestContext
 
 pytestmark = pytest.mark.skipif(not openvino.is_installed(), reason="no openvino, no nncf")
@@ -245,9 +245,9 @@ def test_a_model_of_the_config_may_have_a_backend_of_its_own(
     catalog = Catalog(
         {"cross-encoder": {"one": folder, "two": {"path": folder, "backend": "openvino"}}}
     )
-    provider = ModelPool(catalog, lambda: replace(FLOAT32, exports=exports), offline=True)
-    assert provider.cross("one").ways.backend == "torch"  # type: ignore[attr-defined]
-    assert provider.cross("two").ways.backend == "openvino"  # type: ignore[attr-defined]
+    provider = LocalModelPool(catalog, lambda: replace(FLOAT32, exports=exports), offline=True)
+    assert provider.cross_encoder("one").ways.backend == "torch"  # type: ignore[attr-defined]
+    assert provider.cross_encoder("two").ways.backend == "openvino"  # type: ignore[attr-defined]
     provider.close()
     with pytest.raises(SettingsError, match="'backend' should be one of"):
         Catalog({"cross-encoder": {"two": {"path": folder, "backend": "fast"}}})

@@ -19,7 +19,7 @@ from reranker import (
     UnknownMethod,
     UnknownModel,
 )
-from reranker.families.base import Models
+from reranker.hub.base import ModelPool
 from reranker.pipeline import registry
 from reranker.pipeline.pipeline import Pipeline, Stage, StageOutput
 from reranker.types import Document, Ranking, RerankRequest
@@ -48,16 +48,16 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[RerankRequest]:
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     asked: list[RerankRequest] = []
 
-    def build(request: RerankRequest, models: Models) -> Pipeline:
+    def build(request: RerankRequest, models: ModelPool) -> Pipeline:
         asked.append(request)
         stage = Stage("s", lambda indices: StageOutput(-indices.astype(np.float64)))
         return Pipeline((stage,), lambda values: values)
 
-    def broken(request: RerankRequest, models: Models) -> Pipeline:
+    def broken(request: RerankRequest, models: ModelPool) -> Pipeline:
         raise ZeroDivisionError("of a secret document")
 
-    def modelled(request: RerankRequest, models: Models) -> Pipeline:
-        models.bi(request.model)
+    def modelled(request: RerankRequest, models: ModelPool) -> Pipeline:
+        models.bi_encoder(request.model)
         raise AssertionError
 
     registry.register("plain", roles=())(build)

@@ -26,7 +26,7 @@ def test_a_text_is_a_unit_vector_and_its_tokens_are_counted(reranker):
 
 def test_the_kind_reaches_the_model(reranker):
     reranker.embed(["a"], kind="query")
-    assert reranker.models.bi_encoder.calls[-1][0] == "query"
+    assert reranker.models.bi.calls[-1][0] == "query"
 
 
 def test_what_cannot_be_embedded(reranker):

@@ -163,7 +163,9 @@ def test_no_documents_are_refused() -> None:
 @pytest.mark.parametrize("name", ["top_n", "stage1_top_k", "max_tokens_per_doc", "batch_size"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_numbers_below_one_are_refused_by_name(name: str, value: int) -> None:
-    fields = {"context": RequestContext(batch_size=value)} if name == "batch_size" else {name: value}
+    fields = (
+        {"context": RequestContext(batch_size=value)} if name == "batch_size" else {name: value}
+    )
     with pytest.raises(InvalidRequest, match=f"{name} must be at least 1") as caught:
         request(**fields)
     assert caught.value.param == name

@@ -17,7 +17,7 @@ from reranker.backends.device import Hardware
 from reranker.errors import ModelUnavailable, UnknownModel
 from reranker.hub import pool as provider_module
 from reranker.hub.catalog import Catalog
-from reranker.hub.pool import ModelPool
+from reranker.hub.pool import LocalModelPool
 from reranker.types import RequestContext
 
 Checkpoint = Callable[[str], Path]
@@ -48,8 +48,8 @@ def slow() -> Slow:
 
 
 @pytest.fixture
-def provider(checkpoint: Checkpoint, slow: Slow) -> Iterator[ModelPool]:
-    made = ModelPool(catalog(checkpoint), slow, offline=True)
+def provider(checkpoint: Checkpoint, slow: Slow) -> Iterator[LocalModelPool]:
+    made = LocalModelPool(catalog(checkpoint), slow, offline=True)
     yield made
     slow.gate.set()
     made.close()
@@ -67,13 +67,13 @@ def catalog(checkpoint: Checkpoint) -> Catalog:
     )
 
 
-def test_nothing_is_loaded_before_it_is_asked_for(provider: ModelPool, slow: Slow) -> None:
+def test_nothing_is_loaded_before_it_is_asked_for(provider: LocalModelPool, slow: Slow) -> None:
     assert provider.loaded() == ()
     assert provider.states() == {}
     assert slow.calls == 0
 
 
-def test_sixteen_threads_share_one_load(provider: ModelPool, slow: Slow) -> None:
+def test_sixteen_threads_share_one_load(provider: LocalModelPool, slow: Slow) -> None:
     slow.gate.clear()
     with ThreadPoolExecutor(16) as pool:
         asked = [pool.submit(provider.bi, name) for name in ["tiny", "TINY"] * 8]
@@ -86,12 +86,12 @@ def test_sixteen_threads_share_one_load(provider: ModelPool, slow: Slow) -> None
     assert slow.calls == 1
 
 
-def test_roles_are_loaded_apart(provider: ModelPool) -> None:
-    assert provider.bi("tiny") is not provider.cross("tiny-cross")
+def test_roles_are_loaded_apart(provider: LocalModelPool) -> None:
+    assert provider.bi_encoder("tiny") is not provider.cross_encoder("tiny-cross")
     assert len(provider.loaded()) == 2
 
 
-def test_states_can_be_read_while_a_model_is_loading(provider: ModelPool, slow: Slow) -> None:
+def test_states_can_be_read_while_a_model_is_loading(provider: LocalModelPool, slow: Slow) -> None:
     slow.gate.clear()
     with ThreadPoolExecutor(2) as pool:
         load = pool.submit(provider.bi, "tiny")
@@ -104,37 +104,39 @@ def test_states_can_be_read_while_a_model_is_loading(provider: ModelPool, slow: 
 
 @pytest.mark.parametrize("fault", [RuntimeError("no such device"), SystemExit(1), MemoryError()])
 def test_a_failed_load_is_told_and_can_be_tried_again(
-    provider: ModelPool, slow: Slow, fault: BaseException
+    provider: LocalModelPool, slow: Slow, fault: BaseException
 ) -> None:
     slow.fault = fault
     with pytest.raises(type(fault)):
-        provider.bi("tiny")
+        provider.bi_encoder("tiny")
     assert provider.states() == {"tiny": "failed"}
     slow.fault = None
-    provider.bi("tiny")
+    provider.bi_encoder("tiny")
     assert provider.states() == {"tiny": "ready"}
 
 
 def test_a_folder_that_appears_later_is_loaded_then(checkpoint: Checkpoint, tmp_path: Path) -> None:
     later = tmp_path / "later"
-    made = ModelPool(Catalog({"bi-encoder": {"later": str(later)}}), lambda: FLOAT32, offline=True)
+    made = LocalModelPool(
+        Catalog({"bi-encoder": {"later": str(later)}}), lambda: FLOAT32, offline=True
+    )
     with pytest.raises(ModelUnavailable):
-        made.bi("later")
+        made.bi_encoder("later")
     shutil.copytree(checkpoint("bert-mean"), later)
-    assert made.bi("later").name == "later"
+    assert made.bi_encoder("later").name == "later"
     made.close()
 
 
 def test_a_caller_waits_no_longer_than_its_patience_and_the_load_goes_on(
     checkpoint: Checkpoint, slow: Slow
 ) -> None:
-    made = ModelPool(catalog(checkpoint), slow, offline=True, patience=0.05)
+    made = LocalModelPool(catalog(checkpoint), slow, offline=True, patience=0.05)
     slow.gate.clear()
     with pytest.raises(ModelUnavailable, match="is being loaded"):
-        made.bi("tiny")
+        made.bi_encoder("tiny")
     slow.gate.set()
     made.warm([("bi-encoder", "tiny")])  # waits however long it takes
-    assert made.bi("tiny").name == "tiny"
+    assert made.bi_encoder("tiny").name == "tiny"
     assert slow.calls == 1
     made.close()
 
@@ -145,16 +147,16 @@ def test_why_a_load_failed_is_told_for_a_while_to_those_who_did_not_wait(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    made = ModelPool(catalog(checkpoint), slow, offline=True, patience=0.05)
+    made = LocalModelPool(catalog(checkpoint), slow, offline=True, patience=0.05)
     slow.gate.clear()
     slow.fault = ModelUnavailable("no route to the hub")
     with pytest.raises(ModelUnavailable, match="is being loaded"):
-        made.bi("tiny")
+        made.bi_encoder("tiny")
     slow.gate.set()
     wait_until(lambda: made.states() == {"tiny": "failed"})
     for _ in range(2):
         with pytest.raises(ModelUnavailable, match="no route to the hub"):
-            made.bi("tiny")
+            made.bi_encoder("tiny")
     assert slow.calls == 1
     assert "model tiny cannot be loaded: no route to the hub" in caplog.text
     slow.fault = None
@@ -165,27 +167,27 @@ def test_why_a_load_failed_is_told_for_a_while_to_those_who_did_not_wait(
     made.close()
 
 
-def test_a_model_of_the_other_role_is_refused_with_the_reason(provider: ModelPool) -> None:
+def test_a_model_of_the_other_role_is_refused_with_the_reason(provider: LocalModelPool) -> None:
     with pytest.raises(ModelUnavailable, match="cannot serve as a bi-encoder"):
-        provider.bi("wrong")
+        provider.bi_encoder("wrong")
     with pytest.raises(UnknownModel):
-        provider.cross("tiny")
+        provider.cross_encoder("tiny")
 
 
 def test_the_embedded_pair_needs_no_network_and_no_other_configured_base(
     checkpoint: Checkpoint,
 ) -> None:
     mapped = {"bi-encoder": {"all-MiniLM-L6-v2": str(checkpoint("bert-mean"))}}
-    made = ModelPool(Catalog(mapped), lambda: FLOAT32, offline=True)  # type: ignore[arg-type]
-    scored = made.cross("minilm-l6-cross-encoder").score(
+    made = LocalModelPool(Catalog(mapped), lambda: FLOAT32, offline=True)  # type: ignore[arg-type]
+    scored = made.cross_encoder("minilm-l6-cross-encoder").score(
         "q", ["d"], max_tokens=9, context=RequestContext()
     )
     assert len(scored.logits) == 1
     made.close()
 
 
-def test_close_stops_the_models(provider: ModelPool) -> None:
-    model = provider.bi("tiny")
+def test_close_stops_the_models(provider: LocalModelPool) -> None:
+    model = provider.bi_encoder("tiny")
     provider.close()
     with pytest.raises(ModelUnavailable):
         model.encode(

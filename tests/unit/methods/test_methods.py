@@ -52,11 +52,11 @@ def test_a_score_does_not_depend_on_the_other_documents(rank, method, options):
 def test_each_distinct_text_meets_a_model_once(rank, models, method, options):
     rank(method, QUERY, DOCUMENTS, **options)
 
-    read = [texts for kind, texts, _ in models.bi_encoder.calls if kind == "document"]
-    for texts in [*read, *models.cross_encoder.calls]:
+    read = [texts for kind, texts, _ in models.bi.calls if kind == "document"]
+    for texts in [*read, *models.cross.calls]:
         assert len(texts) == len(set(texts)) == len(DOCUMENTS) - 1
     assert len(read) <= 1
-    assert len(models.cross_encoder.calls) <= 1
+    assert len(models.cross.calls) <= 1
 
 
 @every_method
@@ -104,14 +104,14 @@ def test_two_stage_methods_spend_stage_two_on_the_best_of_stage_one(rank, models
 
     nearest = [result.index for result in rank("fast", QUERY, DOCUMENTS)][:2]
     assert sorted(result.index for result in ranking) == sorted(nearest)
-    assert sum(len(texts) for texts in models.cross_encoder.calls) == 2
+    assert sum(len(texts) for texts in models.cross.calls) == 2
 
 
 @pytest.mark.parametrize("count", [1, 50])
 def test_best_encodes_long_lists_without_tokens_and_the_kept_ones_again(rank, models, count):
     rank("best", QUERY, [f"text {i}" for i in range(count)], stage1_top_k=3)
 
-    asked = [(len(texts), tokens) for kind, texts, tokens in models.bi_encoder.calls[1:]]
+    asked = [(len(texts), tokens) for kind, texts, tokens in models.bi.calls[1:]]
     assert asked == ([(1, True)] if count == 1 else [(50, False), (3, True)])
 
 
@@ -148,14 +148,14 @@ def test_a_document_without_tokens_comes_last_in_best(rank):
 
 
 def test_a_vector_that_is_not_finite_is_an_error(rank, models, monkeypatch):
-    encode = models.bi_encoder.encode
+    encode = models.bi.encode
 
     def broken(texts, **options):
         encoded = encode(texts, **options)
         encoded.vectors[-1] = np.nan
         return encoded
 
-    monkeypatch.setattr(models.bi_encoder, "encode", broken)
+    monkeypatch.setattr(models.bi, "encode", broken)
     with pytest.raises(InferenceError):
         rank("fast", QUERY, DOCUMENTS)
 

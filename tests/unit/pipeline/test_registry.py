@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reranker.errors import InvalidRequest, UnknownMethod
-from reranker.families.base import Models
+from reranker.hub.base import ModelPool
 from reranker.pipeline import registry
 from reranker.pipeline.pipeline import Pipeline
 from reranker.types import Document, RerankRequest
@@ -22,7 +22,7 @@ def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
 
-def build(request: RerankRequest, models: Models) -> Pipeline:
+def build(request: RerankRequest, models: ModelPool) -> Pipeline:
     """Do nothing.
 
     Really nothing.
@@ -52,7 +52,7 @@ def test_a_registered_method_is_found_with_what_it_needs() -> None:
 def test_a_name_registered_by_another_builder_is_refused() -> None:
     registry.register("mine", roles=())(build)
 
-    def other(request: RerankRequest, models: Models) -> Pipeline:
+    def other(request: RerankRequest, models: ModelPool) -> Pipeline:
         raise NotImplementedError
 
     with pytest.raises(ValueError, match=r"'mine' is registered twice.*build.*other"):

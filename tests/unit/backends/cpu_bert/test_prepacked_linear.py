@@ -32,7 +32,7 @@ from reranker.backends.cpu_bert.prepacked_linear import (
 from reranker.backends.variants import ExecutionVariants
 from reranker.cache.tier import fingerprint
 from reranker.hub.catalog import Catalog
-from reranker.hub.pool import ModelPool
+from reranker.hub.pool import LocalModelPool
 from reranker.types import RequestContext
 
 Checkpoint = Callable[[str], Path]
@@ -271,9 +271,9 @@ def test_a_model_is_packed_when_it_is_loaded(
     checkpoint: Checkpoint, weights: str, packed: bool
 ) -> None:
     catalog = Catalog({"bi-encoder": {}, "cross-encoder": {"mine": str(checkpoint("bert-cross"))}})
-    provider = ModelPool(catalog, lambda: replace(FLOAT32, weights=weights), offline=True)
+    provider = LocalModelPool(catalog, lambda: replace(FLOAT32, weights=weights), offline=True)
     try:
-        model: Any = provider.cross("mine")
+        model: Any = provider.cross_encoder("mine")
         assert model.ways.packed is packed
         assert model.runner.lanes == 2
     finally:
