@@ -7,6 +7,7 @@
     ├── UnknownModel       no such model, or not one that a request may load
     ├── ModelUnavailable   a known model cannot be had: missing, corrupt, offline, wrong role
     ├── MissingExtra       an optional package is not installed; says which command installs it
+    ├── PluginError        an installed plug-in does not work; says which and why
     ├── Overloaded         no room now; `retry_after` seconds later there may be
     ├── DeadlineExceeded   the caller's deadline passed, the work was dropped
     │   └── Cancelled      the caller went away, the work was dropped
@@ -64,6 +65,10 @@ class ModelUnavailable(RerankerError):
 
 class MissingExtra(RerankerError):
     """An optional dependency is not installed."""
+
+
+class PluginError(RerankerError):
+    """An installed plug-in cannot be imported or used, or its name is taken."""
 
 
 class Overloaded(RerankerError):
