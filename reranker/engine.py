@@ -42,7 +42,7 @@ class Reranker:
         settings: where models run and which may be loaded; by default from RERANKER_*
             variables and the file that RERANKER_CONFIG names.
         models: the models to use instead of the catalogue's; for tests and embedding.
-        load_patience: seconds that a call waits for a model's load; None is as long as it takes.
+        load_timeout: seconds that a request waits for a model's load; None: as long as it takes.
 
     Raises:
         SettingsError: a setting cannot be used.
@@ -53,10 +53,10 @@ class Reranker:
         settings: Settings | None = None,
         models: ModelPool | None = None,
         *,
-        load_patience: float | None = None,
+        load_timeout: float | None = None,
     ) -> None:
         self.settings = settings or Settings.load()
-        self.models: ModelPool = models or _provider(self.settings, load_patience)
+        self.models: ModelPool = models or _local_pool(self.settings, load_timeout)
 
     def rank(
         self,
@@ -197,8 +197,8 @@ class Reranker:
         self.close()
 
 
-def _provider(settings: Settings, patience: float | None) -> ModelPool:
-    from reranker.backends.device import choose
+def _local_pool(settings: Settings, load_timeout: float | None) -> ModelPool:
+    from reranker.backends.device import choose_device
     from reranker.hub.catalog import Catalog
     from reranker.hub.pool import LocalModelPool
 
@@ -208,20 +208,12 @@ def _provider(settings: Settings, patience: float | None) -> ModelPool:
     )
     return LocalModelPool(
         catalog,
-        lambda: choose(
-            settings.device,
-            settings.dtype,
-            settings.threads,
-            settings.token_budget,
-            settings.attention,
-            settings.weights,
-            settings.measure,
-            settings.backend,
-            settings.exports,
+        lambda: choose_device(
+            settings.device, settings.dtype, settings.backend, **settings.tuning.model_dump()
         ),
         offline=settings.offline,
         cache_bytes=settings.cache_mb << 20,
-        patience=patience,
+        load_timeout=load_timeout,
         store=_store(settings),
     )
 

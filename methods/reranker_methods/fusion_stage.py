@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.families.base import TokenVectors
+    from reranker.families.roles import TokenVectors
     from reranker.pipeline.cross_encoder_stage import CrossEncoderStage
     from reranker.types import Span
     from reranker_methods.features.token_statistics import TokenStatistics

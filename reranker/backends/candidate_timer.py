@@ -1,8 +1,6 @@
-"""Which of several candidates is fastest, timed in turns for as long as there is.
+"""Which of several candidates is fastest, timed in turns until the time is up.
 
-A candidate must win by `MARGIN`: what is as good as the default is left as it is, and a noisy
-machine does not turn the choice to and fro. int8, whose scores differ in the second digit, must
-win by `INT8_MARGIN`.
+A candidate must win by `MARGIN`. Ties keep the default, so timing noise cannot flip the choice.
 """
 
 from __future__ import annotations
@@ -11,12 +9,9 @@ import logging
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 
-from reranker.backends.variants import is_int8
-
 log = logging.getLogger(__name__)
 
 MARGIN = 0.1
-INT8_MARGIN = 0.25
 _ROUNDS = 5  # how often each candidate is timed at most; the best time counts
 
 
@@ -30,7 +25,7 @@ class CandidateTimer:
 
     def __init__(self, name: str, prior: float) -> None:
         self._name = name
-        self.seconds_a_token = prior  # at best, with all threads
+        self.seconds_per_token = prior  # at best, with all threads
         self._best: dict[str, float] = {}
         self._failed: set[str] = set()
 
@@ -55,37 +50,35 @@ class CandidateTimer:
         until = time.perf_counter() + seconds
         for number in range(_ROUNDS):
             for name, (tokens, probe, use) in trials.items():
-                expected = tokens * self._best.get(name, self.seconds_a_token)
+                expected = tokens * self._best.get(name, self.seconds_per_token)
                 late = time.perf_counter() + expected > until
                 if name in self._failed or (late and (number or name not in always)):
                     continue
                 try:
                     use()
-                    spent = timed(probe) / tokens
+                    spent = seconds_of(probe) / tokens
                 except Exception as error:  # whatever a model may raise, out of memory for one
                     log.warning("model %s: %s is left out: %s", self._name, name, error)
                     self._failed.add(name)
                     self._best.pop(name, None)
                     continue
                 self._best[name] = min(spent, self._best.get(name, spent))
-                self.seconds_a_token = min(self.seconds_a_token, spent)
+                self.seconds_per_token = min(self.seconds_per_token, spent)
 
     def fastest(self, names: Sequence[str], present: str) -> str:
         """Return the candidate nearest to the present one among those about as fast as any."""
         timed = [name for name in names if name in self._best]
         if not timed:
             return present
-        int8 = (1 + INT8_MARGIN) / (1 + MARGIN)
-        spent = {name: self._best[name] * (int8 if is_int8(name) else 1) for name in timed}
-        bound = min(spent.values()) * (1 + MARGIN)
-        good = [name for name in timed if spent[name] <= bound]
+        bound = min(self._best[name] for name in timed) * (1 + MARGIN)
+        good = [name for name in timed if self._best[name] <= bound]
         if present not in {*self._best, *self._failed} and timed[-1] in good:
             return present  # the time was up while more was still better
         place = names.index(present) if present in names else 0
         return min(good, key=lambda name: abs(names.index(name) - place))
 
 
-def timed(run: Callable[[], object]) -> float:
+def seconds_of(run: Callable[[], object]) -> float:
     """Return the seconds that a run takes."""
     start = time.perf_counter()
     run()

@@ -1,4 +1,4 @@
-"""What this machine offers: device, number format and threads, chosen unless told otherwise."""
+"""Where models run on this machine: device, dtype and threads, chosen unless a setting says so."""
 
 from __future__ import annotations
 
@@ -15,49 +15,43 @@ if TYPE_CHECKING:
 
 # Matrix units that make bfloat16 faster than float32; without one it is slower.
 _FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
-_FAST_INT8_FLAGS = {"amx_int8", "avx512_vnni", "avx_vnni"}
-# oneDNN keeps what it made for a shape of a product, and torch's way to it keeps that once more in
-# each thread: half a megabyte, 1,024 times unless told otherwise. Texts bring ever new shapes;
-# making one anew takes a quarter of a millisecond.
-_SHAPES_KEPT = 64
-_SHAPE_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-_TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536, "mps": 16384}
-_TRIALS = {"cpu": (1024, 2048, 4096), "cuda": (16384, 32768, 65536, 131072)}
+_MAX_BATCH_TOKENS = {"cpu": 2048, "cuda": 65536, "mps": 16384}
+_BATCH_TOKEN_CANDIDATES = {"cpu": (1024, 2048, 4096), "cuda": (16384, 32768, 65536, 131072)}
 
 
 @dataclass(frozen=True, slots=True)
-class Hardware:
+class DeviceConfig:
     """Where and how models run.
 
     Attributes:
         device: as torch names it.
-        dtype: the number format.
+        dtype: of weights and activations; with `int8`, of what is not computed in int8.
         threads: of the CPU.
-        token_budget: padded tokens a batch; a warmed model may have found a better one.
-        attention: the kernel, or "auto".
-        weights: how torch keeps them on a CPU: "packed", "plain", or "auto".
-        measure: whether a model is measured when it is warmed.
-        budgets: padded tokens a batch to measure then; none if it was given.
-        backend: "torch", "openvino", or "auto" for the faster one where that is measured.
-        int8: whether the CPU multiplies int8 fast and no number format was asked for.
-        exports: folder of exported networks; None is the user's own.
+        max_batch_tokens: padded tokens in a batch; a warmed model may have found a better number.
+        attn_implementation: the kernel, or "auto".
+        cpu_weight_layout: of torch on a CPU: "packed", "plain", or "auto".
+        autotune: whether a model is measured when it is warmed.
+        batch_token_candidates: padded tokens in a batch to choose among then.
+        backend: "torch", "openvino", or "auto" for the faster one of those that agree.
+        int8: whether matmuls run in int8, which OpenVINO does.
+        openvino_cache_dir: folder of exported networks; None is the user's own.
     """
 
     device: str
     dtype: str
     threads: int
-    token_budget: int
-    attention: str = "auto"
-    weights: str = "auto"
-    measure: bool = False
-    budgets: tuple[int, ...] = ()
+    max_batch_tokens: int
+    attn_implementation: str = "auto"
+    cpu_weight_layout: str = "auto"
+    autotune: bool = False
+    batch_token_candidates: tuple[int, ...] = ()
     backend: str = "torch"
     int8: bool = False
-    exports: Path | None = None
+    openvino_cache_dir: Path | None = None
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """Return the number format as torch names it."""
+        """The dtype as torch names it."""
         import torch
 
         dtype = getattr(torch, self.dtype)
@@ -65,72 +59,76 @@ class Hardware:
         return dtype
 
 
-def choose(
+def choose_device(
     device: str = "auto",
     dtype: str = "auto",
-    threads: int = 0,
-    token_budget: int = 0,
-    attention: str = "auto",
-    weights: str = "auto",
-    measure: bool = True,
     backend: str = "auto",
-    exports: Path | None = None,
-) -> Hardware:
-    """Fill in what was left to us: "auto", or 0.
+    *,
+    threads: int = 0,
+    max_batch_tokens: int = 0,
+    attn_implementation: str = "auto",
+    cpu_weight_layout: str = "auto",
+    autotune: bool = True,
+    openvino_cache_dir: Path | None = None,
+) -> DeviceConfig:
+    """Fill in what a setting leaves open: "auto", or 0.
 
     Raises:
-        SettingsError: the device is not on this machine, or the format or the backend is
+        SettingsError: the device is not on this machine, or the dtype or the backend is
             useless there.
     """
-    for name in _SHAPE_CACHES:
-        os.environ.setdefault(name, str(_SHAPES_KEPT))
     device = _device(device)
     kind = device.partition(":")[0]
+    int8 = dtype == "int8"
     if backend == "openvino" and kind != "cpu":
         raise SettingsError("the openvino backend runs on the CPU", param="backend")
-    return Hardware(
+    if int8 and (kind != "cpu" or backend == "torch"):
+        raise SettingsError("int8 needs the openvino backend, on the CPU", param="dtype")
+    return DeviceConfig(
         device=device,
-        dtype=_dtype(dtype, kind),
+        dtype=_dtype("auto" if int8 else dtype, kind),
         threads=threads or usable_cpus(),
-        token_budget=token_budget or _TOKEN_BUDGET.get(kind, _TOKEN_BUDGET["cpu"]),
-        attention=attention,
-        weights=weights,
-        measure=measure,
-        backend=backend,
-        int8=dtype == "auto" and kind == "cpu" and bool(cpu_flags() & _FAST_INT8_FLAGS),
-        exports=exports,
-        budgets=_TRIALS.get(kind, ()) if measure and not token_budget else (),
+        max_batch_tokens=max_batch_tokens or _MAX_BATCH_TOKENS.get(kind, _MAX_BATCH_TOKENS["cpu"]),
+        attn_implementation=attn_implementation,
+        cpu_weight_layout=cpu_weight_layout,
+        autotune=autotune,
+        backend="openvino" if int8 else backend,
+        int8=int8,
+        openvino_cache_dir=openvino_cache_dir,
+        batch_token_candidates=(
+            _BATCH_TOKEN_CANDIDATES.get(kind, ()) if autotune and not max_batch_tokens else ()
+        ),
     )
 
 
-def _device(wanted: str) -> str:
+def _device(name: str) -> str:
     import torch
 
-    if wanted == "auto":
+    if name == "auto":
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.empty(0, device=wanted)
+        torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(
-            f"device {wanted!r} is not available on this machine", param="device"
+            f"device {name!r} is not available on this machine", param="device"
         ) from error
-    return wanted
+    return name
 
 
-def _dtype(wanted: str, kind: str) -> str:
+def _dtype(name: str, kind: str) -> str:
     import torch
 
-    if wanted == "auto":
+    if name == "auto":
         if kind == "cpu":
             return "bfloat16" if cpu_flags() & _FAST_BF16_FLAGS else "float32"
         return "bfloat16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "float16"
-    if wanted == "float16" and kind == "cpu":
+    if name == "float16" and kind == "cpu":
         raise SettingsError(
             "float16 is not usable on a CPU; choose bfloat16 or float32", param="dtype"
         )
-    return wanted
+    return name
 
 
 @cache

@@ -30,17 +30,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
-from reranker.backends.autotune import difference
+from reranker.backends.agreement import difference
 from reranker.backends.cpu_bert.unpad import UnpaddedEncoder
-from reranker.cache.tier import fingerprint
+from reranker.backends.fingerprint import fingerprint
 from reranker.errors import MissingExtra
 
 log = logging.getLogger(__name__)
 
 _SHAPES_KEPT = 256
-_FORMAT = 4  # raise it when exporting changes
+_FORMAT = 5  # raise it when exporting changes
 _OF_ALL_TOKENS = r"attention\.self\.(key|value)/"
 _AFTER = "pooler|classifier"
 Features = Mapping[str, torch.Tensor]
@@ -59,34 +58,30 @@ def require() -> None:
         )
 
 
-class Exported:
-    """A compiled export, called as the network's own `forward` is.
+class OpenVinoBackend:
+    """A compiled export; see `Backend`.
 
-    It takes all threads for one batch, so a second one waits: lanes gained nothing here.
+    It takes all threads for one batch, so a second one waits: concurrent batches gained nothing.
 
     Args:
         folder: where the export lies.
         names: of the inputs, in the order of the export.
-        dtype: "float32", or the number format that what is not int8 is computed in.
+        dtype: "float32", or the dtype in which what is not int8 is computed.
         threads: of the CPU.
     """
 
     def __init__(self, folder: Path, names: Sequence[str], dtype: str, threads: int) -> None:
         self._names = tuple(names)
-        told = json.loads((folder / "export.json").read_text("utf-8"))
-        self.difference = float(told["difference"])
-        self._classifies = bool(told["classifies"])
+        facts = json.loads((folder / "export.json").read_text("utf-8"))
+        self.difference = float(facts["difference"])
+        self.name = "openvino int8" if facts["int8"] else "openvino"
         self._request = _compile(folder / "model.xml", dtype, threads)
         self._one = threading.Lock()
 
-    def __call__(self, **features: Any) -> BaseModelOutput | SequenceClassifierOutput:
-        """Run one batch; what the network takes beside its inputs is left out."""
+    def __call__(self, features: Features) -> torch.Tensor:
+        """Run one batch; inputs that the export has no use for are left out."""
         with self._one:
-            output = _run(self._request, [features[name] for name in self._names])
-        made = torch.from_numpy(output)
-        if self._classifies:
-            return SequenceClassifierOutput(logits=made)
-        return BaseModelOutput(last_hidden_state=made)
+            return torch.from_numpy(_run(self._request, [features[n] for n in self._names]))
 
 
 def export(
@@ -101,8 +96,8 @@ def export(
         root: folder of all exports.
         int8: whether to make int8 of it.
     """
-    made_by = {name: version(name) for name in ("openvino", "nncf")}
-    key = fingerprint([network], _FORMAT, made_by, *samples[0])
+    versions = {name: version(name) for name in ("openvino", "nncf")}
+    key = fingerprint([network], _FORMAT, versions, *samples[0])
     folder = root / f"openvino-{'int8' if int8 else 'float'}-{key}"
     if (folder / "export.json").is_file():
         return folder
@@ -110,8 +105,8 @@ def export(
     root.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="new-", dir=root))
     try:
-        told = _write(network, samples, made / "model.xml", int8=int8)
-        (made / "export.json").write_text(json.dumps({**told, **made_by}), "utf-8")
+        facts = _write(network, samples, made / "model.xml", int8=int8)
+        (made / "export.json").write_text(json.dumps({**facts, **versions}), "utf-8")
         with contextlib.suppress(OSError):  # another process was first, which is as good
             made.rename(folder)
     finally:
@@ -122,11 +117,11 @@ def export(
 def _write(
     network: torch.nn.Module, samples: Sequence[Features], path: Path, *, int8: bool
 ) -> dict[str, Any]:
-    """Convert and save a network; return how far it is off, and whether it classifies."""
+    """Convert and save a network; return how far it is off, and whether it is in int8."""
     plain = _Plain(copy.deepcopy(network).float().cpu(), list(samples[0]))
     checks = [tuple(sample.values()) for sample in samples[::4]]
     with _quiet(), torch.inference_mode():
-        wanted = [plain(*check).numpy() for check in checks]
+        expected = [plain(*check).numpy() for check in checks]
         openvino = _openvino()
         converted = openvino.convert_model(plain, example_input=checks[0])
         if int8:
@@ -137,9 +132,9 @@ def _write(
     masks = [sample["attention_mask"].numpy() for sample in samples[::4]]
     apart = [
         difference(_answers(_run(request, check), mask), _answers(want, mask))
-        for check, want, mask in zip(checks, wanted, masks, strict=True)
+        for check, want, mask in zip(checks, expected, masks, strict=True)
     ]
-    return {"difference": max(apart), "classifies": plain.classifies}
+    return {"difference": max(apart), "int8": int8}
 
 
 def _exact(network: torch.nn.Module) -> list[str]:
@@ -208,14 +203,11 @@ class _Plain(torch.nn.Module):
         super().__init__()
         self.network = network
         self.names = names
-        self.classifies = False
 
     def forward(self, *features: torch.Tensor) -> torch.Tensor:
-        made: Any = self.network(**dict(zip(self.names, features, strict=True)))
-        logits: torch.Tensor | None = getattr(made, "logits", None)
-        self.classifies = logits is not None
-        hidden: torch.Tensor = made.last_hidden_state if logits is None else logits
-        return hidden
+        output: Any = self.network(**dict(zip(self.names, features, strict=True)))
+        result: torch.Tensor = output["logits" if "logits" in output else "last_hidden_state"]
+        return result
 
 
 def _openvino() -> Any:

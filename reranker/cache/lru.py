@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -39,14 +39,28 @@ class CacheStats:
     shared_misses: int = 0
 
 
-def key(*parts: str | int) -> bytes:
-    """Return a digest of the parts that no other list of parts has."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        data = str(part).encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.digest()
+def cache_keys(scope: Iterable[str | int], texts: Iterable[str]) -> list[bytes]:
+    """Return a key for each text within a scope; no other scope and text have the same.
+
+    Args:
+        scope: all that a result depends on beside the text.
+        texts: of one request.
+    """
+    common = hashlib.blake2b(digest_size=16)
+    for part in scope:
+        _add(common, str(part))
+    keys = []
+    for text in texts:
+        digest = common.copy()
+        _add(digest, text)
+        keys.append(digest.digest())
+    return keys
+
+
+def _add(digest: hashlib.blake2b, part: str) -> None:
+    data = part.encode("utf-8", "surrogatepass")
+    digest.update(len(data).to_bytes(8, "little"))
+    digest.update(data)
 
 
 class Cache(Generic[Value]):
@@ -95,35 +109,35 @@ class Cache(Generic[Value]):
         keys: Sequence[bytes],
         compute: Callable[[list[int]], Sequence[Value]],
         usable: Callable[[Value], bool] = lambda _: True,
-        shelf: str = "",
+        kind: str = "",
     ) -> tuple[list[Value], int]:
         """Return the value of every key, computing those that are missing together.
 
         Args:
             keys: of n values.
             compute: maps the positions of missing values to those values.
-            usable: says of a kept value whether it will do; else it is computed anew.
-            shelf: where the shared tier keeps such values.
+            usable: tells whether a cached value is enough; else it is computed again.
+            kind: the kind of record that the shared tier is asked for.
 
         Returns:
-            The n values, and how many of them were kept ones.
+            The n values, and how many of them came from a cache.
         """
         found = [self.get(each) if self.max_bytes else None for each in keys]
         missing = [i for i, value in enumerate(found) if value is None or not usable(value)]
         if missing and self.shared is not None:
-            others = self.shared.find([keys[i] for i in missing], shelf)
+            others = self.shared.find([keys[i] for i in missing], kind)
             for i, value in zip(missing, others, strict=True):
                 if value is not None and usable(value):
                     found[i] = value
                     self.put(keys[i], value)
             missing = [i for i in missing if (value := found[i]) is None or not usable(value)]
         if missing:
-            made = list(compute(missing))
-            for i, value in zip(missing, made, strict=True):
+            computed = list(compute(missing))
+            for i, value in zip(missing, computed, strict=True):
                 found[i] = value
                 self.put(keys[i], value)
             if self.shared is not None:
-                self.shared.keep([keys[i] for i in missing], made)
+                self.shared.keep([keys[i] for i in missing], computed)
         return [value for value in found if value is not None], len(keys) - len(missing)
 
     @property

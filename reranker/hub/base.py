@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from reranker.cache.lru import CacheStats
-    from reranker.families.base import BiEncoder, CrossEncoder, Role
+    from reranker.families.roles import BiEncoder, CrossEncoder
     from reranker.hub.catalog import Catalog
+    from reranker.model_card import Role
     from reranker.scheduling.stats import SchedulerStats
 
 State = Literal["loading", "ready", "restarting", "failed"]

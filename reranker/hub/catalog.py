@@ -13,66 +13,18 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from reranker.errors import SettingsError, UnknownModel
-from reranker.families.base import Role
 from reranker.hub.overrides import at_folder, at_repo, from_table, is_folder, is_repo
+from reranker.model_card import ROLES, ModelCard, Role
+
+__all__ = ["DEFAULT_BI_ENCODER", "DEFAULT_CROSS_ENCODER", "Catalog", "ModelCard", "shipped"]
 
 DEFAULT_BI_ENCODER = "all-MiniLM-L6-v2"
 DEFAULT_CROSS_ENCODER = "minilm-l6-cross-encoder"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """Where a model comes from and what it is.
-
-    Attributes:
-        id: the name it is reported under.
-        role: what it is used as.
-        aliases: further ids.
-        path: a local folder; looked at first.
-        package: an installed package that carries it in `package_folder`; looked at second.
-        install: the command that installs the package.
-        repo: on the hub, at `revision`; the local hub cache is looked at before the network.
-        revision: commit of the repo.
-        sha256: of `model.safetensors`, checked before it is read.
-        weights: the weights file, where it is not safetensors; allowed for catalogued models only.
-        heads: whether multi-vector and sparse heads lie beside the weights.
-        overlay: trained layers shipped with this package, laid over the weights of `base`.
-        base: id of the model that an overlay goes over.
-        pooling: for a bi-encoder folder without a `modules.json`: "cls" or "mean".
-        max_tokens: bounds the window that the model declares.
-        backend: that runs it; None is the engine's setting.
-        matryoshka: whether it was trained so that vectors may be cut short.
-        license: of the weights.
-        languages: it was made for.
-    """
-
-    id: str
-    role: Role
-    aliases: tuple[str, ...] = ()
-    path: Path | None = None
-    package: str | None = None
-    package_folder: str = ""
-    install: str | None = None
-    repo: str | None = None
-    revision: str | None = None
-    sha256: str | None = None
-    weights: str | None = None
-    heads: bool = False
-    overlay: str | None = None
-    base: str | None = None
-    pooling: str | None = None
-    max_tokens: int | None = None
-    backend: str | None = None
-    matryoshka: bool = False
-    license: str = "unknown"
-    languages: tuple[str, ...] = ()
 
 
 @cache
@@ -143,8 +95,7 @@ class Catalog:
         Raises:
             UnknownModel: in none.
         """
-        known: tuple[Role, ...] = ("bi-encoder", "cross-encoder")
-        found = tuple(role for role in known if self._knows(role, model))
+        found = tuple(role for role in ROLES if self._knows(role, model))
         if not found:
             raise self._unknown("bi-encoder", model)
         return found

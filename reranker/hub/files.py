@@ -1,8 +1,7 @@
 """Where a model's files lie: local folder, installed package, hub cache, hub; in that order.
 
-Nothing found here is trusted: sizes and digests are checked where they are known, weights
-are safetensors (a catalogued exception is read as plain tensors), and the role is read off
-the weights' own configuration.
+Nothing found here is trusted: digests are checked where they are known, and weights are
+safetensors (a catalogued exception is read as plain tensors).
 """
 
 from __future__ import annotations
@@ -10,50 +9,31 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from reranker.errors import ModelUnavailable
-from reranker.hub.catalog import ModelCard
+from reranker.model_card import Checkpoint, ModelCard
 
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "1_*/*", "2_*/*", "3_*/*"]
-_TOKENIZERS = [
-    *("tokenizer.json", "vocab.txt", "vocab.json"),
-    *("sentencepiece.bpe.model", "spiece.model", "tokenizer.model"),
-]
 _HEAD_FILES = ["colbert_linear.pt", "sparse_linear.pt"]
-_CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """A folder with a model's files, the weights among them, and a digest that stands for those."""
-
-    folder: Path
-    weights: Path
-    digest: str
-
-
-def locate(card: ModelCard, *, offline: bool) -> ModelFiles:
+def locate(card: ModelCard, *, offline: bool) -> Checkpoint:
     """Find a model's files, downloading them if need be and allowed.
 
     Raises:
-        ModelUnavailable: they cannot be had, or are not what they should be; says what to do.
+        ModelUnavailable: they are unavailable, or not what they should be; says what to do.
     """
     folder = _folder(card, offline=offline)
-    weights = _weights(card, folder)
-    digest = sha256_of(weights)
+    weights = _find_weights(card, folder)
+    digest = _digest(weights or folder / "config.json")
     if card.sha256 is not None and digest != card.sha256.lower():
         raise ModelUnavailable(
             f"the weights of model {card.id!r} do not have the expected sha256; fetch them again",
             detail=f"{weights}: {digest}, expected {card.sha256}",
         )
-    check_role(card, folder)
-    if not _has_tokenizer(folder):  # the library would make up one that knows no word
-        raise ModelUnavailable(f"model {card.id!r} has no tokenizer", detail=str(folder))
-    return ModelFiles(folder, weights, digest)
+    return Checkpoint(card, folder, weights, digest)
 
 
 def _folder(card: ModelCard, *, offline: bool) -> Path:
@@ -125,18 +105,14 @@ def _is_complete(card: ModelCard, folder: Path) -> bool:
             pooling = [each["path"] for each in modules if each["type"].endswith("Pooling")]
             needed += [f"{path}/config.json" for path in pooling]
         if not (folder / "model.safetensors").is_file() and index.is_file():
-            needed += set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+            needed += _shards(index) or [index.name + " without shards"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
     return (
         _find_weights(card, folder) is not None
-        and _has_tokenizer(folder)
+        and Checkpoint(card, folder, None, "").has_tokenizer
         and all((folder / name).is_file() for name in needed)
     )
-
-
-def _has_tokenizer(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in _TOKENIZERS)
 
 
 def _find_weights(card: ModelCard, folder: Path) -> Path | None:
@@ -145,62 +121,32 @@ def _find_weights(card: ModelCard, folder: Path) -> Path | None:
     return next((folder / name for name in names if name and (folder / name).is_file()), None)
 
 
-def _weights(card: ModelCard, folder: Path) -> Path:
-    found = _find_weights(card, folder)
-    if found is not None:
-        return found
-    raise ModelUnavailable(
-        f"model {card.id!r} has no model.safetensors, and pickled weights are not read: "
-        "convert them first",
-        detail=str(folder),
-    )
+def _digest(path: Path) -> str:
+    """Return the sha256 of a weights file; of an index, that of all its shards' digests."""
+    if not path.is_file():
+        return "no files"
+    if path.suffix != ".json" or path.name == "config.json":
+        return sha256_of(path)
+    digest = hashlib.sha256(path.read_bytes())
+    for name in sorted(_shards(path)):
+        digest.update(sha256_of(path.parent / name).encode() if _is_in(path, name) else b"missing")
+    return digest.hexdigest()
 
 
-def check_role(card: ModelCard, folder: Path) -> None:
-    """Refuse a model whose own configuration says that it plays the other role.
-
-    Raises:
-        ModelUnavailable: with the reason.
-    """
-    config = read_json(card, folder / "config.json")
-    names = config.get("architectures") or ["an unnamed architecture"]
-    classifies = any(str(name).endswith("ForSequenceClassification") for name in names)
-    if card.role == "bi-encoder" and classifies:
-        raise ModelUnavailable(
-            f"model {card.id!r} is a cross-encoder ({names[0]}) and cannot serve as a bi-encoder"
-        )
-    if card.role == "cross-encoder" and not classifies:
-        raise ModelUnavailable(
-            f"model {card.id!r} is no cross-encoder: its architecture is {names[0]}, "
-            "where one that ends in ForSequenceClassification is needed"
-        )
-    # The library writes no labels down where there are two of them.
-    labels = len(config.get("id2label") or ()) or config.get("num_labels", 2)
-    if card.role == "cross-encoder" and labels != 1:
-        raise ModelUnavailable(f"model {card.id!r} has {labels} labels; a reranker has one")
-
-
-def read_json(card: ModelCard, path: Path) -> dict[str, Any]:
-    """Read a JSON file of a model's folder.
-
-    Raises:
-        ModelUnavailable: it is missing or broken.
-    """
+def _shards(index: Path) -> set[str]:
+    """Return the names of the weight files that an index lists."""
     try:
-        data = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ModelUnavailable(f"model {card.id!r} has no {path.name}", detail=str(path)) from error
-    except (OSError, ValueError) as error:
-        raise ModelUnavailable(
-            f"{path.name} of model {card.id!r} is broken", detail=str(path)
-        ) from error
-    return data if isinstance(data, dict) else {}
+        listed = json.loads(index.read_text("utf-8"))["weight_map"].values()
+        return {str(name) for name in listed}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return set()
+
+
+def _is_in(index: Path, name: str) -> bool:
+    return (index.parent / name).is_file()
 
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, in hex."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

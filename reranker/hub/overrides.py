@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reranker.errors import SettingsError
-
-if TYPE_CHECKING:
-    from reranker.hub.catalog import ModelCard
+from reranker.model_card import ModelCard
 
 # What a config file may say of a model; the rest is for models whose files were examined.
 CONFIGURABLE: Mapping[str, type] = {

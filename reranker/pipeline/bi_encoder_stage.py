@@ -11,7 +11,7 @@ from reranker.pipeline.pipeline import StageOutput
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.families.base import BiEncoder, Encoded, TokenVectors
+    from reranker.families.roles import BiEncoder, Encoded, TokenVectors
     from reranker.types import RerankRequest
 
 FIRST_PASS_SHARE = 2

@@ -12,7 +12,7 @@ from reranker.pipeline.pipeline import StageOutput
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.families.base import CrossEncoder
+    from reranker.families.roles import CrossEncoder
     from reranker.types import RerankRequest
 
 

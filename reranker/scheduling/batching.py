@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_LEAST = 256  # padded tokens of a batch that is worth a lane of its own
+_LEAST = 256  # padded tokens of a batch that is worth a worker of its own
 
 
 def plan(
-    lengths: Sequence[int], token_budget: int, limits: Sequence[int] | None = None
+    lengths: Sequence[int], max_batch_tokens: int, limits: Sequence[int] | None = None
 ) -> list[list[int]]:
     """Group items into batches, longest items first.
 
     Args:
         lengths: tokens of each of n items.
-        token_budget: the most padded tokens (longest item times size) in a batch.
+        max_batch_tokens: the most padded tokens (longest item times size) in a batch.
         limits: for each item the most items in the batch it is part of.
 
     Returns:
@@ -32,7 +32,7 @@ def plan(
     for item in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         limit = limits[item] if limits is not None else len(lengths)
         full = not batches or len(batches[-1]) + 1 > min(room, limit)
-        if full or longest * (len(batches[-1]) + 1) > token_budget:
+        if full or longest * (len(batches[-1]) + 1) > max_batch_tokens:
             batches.append([])
             longest, room = lengths[item], limit
         room = min(room, limit)
@@ -40,22 +40,23 @@ def plan(
     return batches
 
 
-def spread(lengths: Sequence[int], token_budget: int, lanes: int) -> int:
+def spread(lengths: Sequence[int], max_batch_tokens: int, concurrent_batches: int) -> int:
     """Return the budget that deals items out most evenly to batches that run at a time.
 
     Args:
         lengths: tokens of each of n items.
-        token_budget: the most padded tokens in a batch.
-        lanes: how many batches run at a time.
+        max_batch_tokens: the most padded tokens in a batch.
+        concurrent_batches: how many batches run at a time.
 
     Returns:
-        At most `token_budget`; with it the number of batches is a multiple of `lanes` as far
-        as that makes the longest batch shorter. Below some budget more lanes are not worth it.
+        At most `max_batch_tokens`; with it the number of batches is a multiple of
+        `concurrent_batches` as far as that makes the longest batch shorter. Below some budget
+        further batches are not worth it.
     """
-    if lanes == 1:
-        return token_budget
-    wanted = -(-len(plan(lengths, token_budget)) // lanes) * lanes
-    low, high = max(_LEAST, *lengths), token_budget
+    if concurrent_batches == 1:
+        return max_batch_tokens
+    wanted = -(-len(plan(lengths, max_batch_tokens)) // concurrent_batches) * concurrent_batches
+    low, high = max(_LEAST, *lengths), max_batch_tokens
     while high - low > high // 16:
         middle = (low + high) // 2
         if len(plan(lengths, middle)) <= wanted:

@@ -1,4 +1,4 @@
-"""One call to a runner: its items, what has become of them, and the answer its caller waits for."""
+"""A job of a scheduler: items, what has become of them, and the result its caller waits for."""
 
 from __future__ import annotations
 

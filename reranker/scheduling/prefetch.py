@@ -15,13 +15,13 @@ _LEAST = 256  # texts of a part
 _SHORT = 16  # tokens of a short text
 
 
-def prefetch_size(token_budget: int) -> int:
+def prefetch_size(max_batch_tokens: int) -> int:
     """Return how many texts of a call make a part, given the padded tokens of a batch.
 
     A part is sorted by length for itself, so it holds several batches of long texts and fills
     one even with short ones.
     """
-    return max(_LEAST, token_budget // _SHORT)
+    return max(_LEAST, max_batch_tokens // _SHORT)
 
 
 def map_with_prefetch(

@@ -1,34 +1,31 @@
-"""The worker threads of a model, which merge the work of all requests into batches.
+"""The scheduler of a model, which merges the work of all requests into batches.
 
-A caller hands in its items and waits. A worker plans a round of batches out of what waits, which
-it runs with the other workers. None ever waits for more work to come: an idle model starts at
-once.
+A caller hands in a job, its items, and waits. A worker plans a round of batches out of all jobs and
+runs them together with the other workers. None ever waits for more work to come: an idle model
+starts at once.
 
-Each worker is a lane. On a CPU two batches with a core each are done sooner than one after the
-other with both: threads that share a batch meet after every operation. How many lanes there are
-is measured when a model is warmed, and which batches are so small that one thread is enough.
+On a CPU two batches with a core each are done sooner than one after the other with both: threads
+that share a batch meet after every operation. How many batches run at a time is measured when a
+model is warmed, and so is which batches are so small that one thread is enough.
 
 Promises, each with a test:
-    * a call whose deadline has passed or whose caller has gone is dropped before its next batch;
-    * a batch that fails is split until the items at fault stand alone; only their calls fail;
-    * a batch that does not fit into memory halves the token budget for good and is run anew;
-    * every waiter gets an answer, also when a worker dies; the next call starts a new one.
+    * a job whose deadline has passed or whose caller has gone is dropped before its next batch;
+    * a batch that fails is split until the items at fault stand alone; only their jobs fail;
+    * a batch that does not fit into memory halves the token budget for good and runs again;
+    * every caller gets an answer, also when a worker dies; the next job starts a new one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar, cast
 
 from reranker.errors import Cancelled, InferenceError, ModelUnavailable
-from reranker.scheduling.batching import plan
+from reranker.scheduling.batch_runner import BatchRunner, SchedulerConfig, SchedulerState
 from reranker.scheduling.job import Job
-from reranker.scheduling.out_of_memory import is_out_of_memory
-from reranker.scheduling.queue import BatchQueue, Share, padded
+from reranker.scheduling.queue import Batch, BatchQueue, padded_tokens
 from reranker.scheduling.stats import SchedulerStats
 from reranker.scheduling.workers import IntraOpThreads, Worker
 from reranker.types import RequestContext
@@ -38,7 +35,7 @@ Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.25  # how often a waiter looks whether its call is over or the worker dead
+_POLL_SECONDS = 0.25  # how often a caller looks whether its job is over or the worker dead
 
 
 class BatchScheduler(Generic[Item, Result]):
@@ -46,11 +43,11 @@ class BatchScheduler(Generic[Item, Result]):
 
     Args:
         name: for the threads and the log.
-        run: maps a batch of items to as many results; called on workers only, on as many at
-            once as there are lanes.
+        run: maps a batch of items to as many results; called on workers only, for as many batches
+            at once as the configuration says.
         length: tokens of an item.
-        token_budget: the most padded tokens in a batch, at first.
-        threads: of the tensor library, which the lanes share.
+        config: how batches are made, at first.
+        threads: of the tensor library, which the workers share.
     """
 
     def __init__(
@@ -58,242 +55,197 @@ class BatchScheduler(Generic[Item, Result]):
         name: str,
         run: Callable[[list[Item]], Sequence[Result]],
         length: Callable[[Item], int],
-        token_budget: int,
+        config: SchedulerConfig,
         threads: IntraOpThreads | None = None,
     ) -> None:
         self.name = name
-        self.token_budget = token_budget
-        self.lanes = 1
-        self.small = 0  # padded tokens of a batch that one thread does as soon as many
-        self.stats = SchedulerStats()
         self.threads = threads or IntraOpThreads()
-        self._run = run
         self._length = length
-        self._wake = threading.Condition()  # guards all below, and what becomes of a call
-        self._work = BatchQueue[Item, Result]()
+        self._state = SchedulerState(name, config)
+        self._run_batch = BatchRunner(self._state, run)
+        self._wake = self._state.changed
+        self._queue = BatchQueue[Item, Result]()
         self._workers = [Worker[Job[Item, Result]]() for _ in range(self.threads.counts[-1])]
-        self._closed = False
+
+    @property
+    def config(self) -> SchedulerConfig:
+        """How batches are formed at present."""
+        return self._state.config
+
+    @config.setter
+    def config(self, config: SchedulerConfig) -> None:
+        with self._wake:
+            self._state.config = config
+            self._wake.notify_all()
+
+    @property
+    def stats(self) -> SchedulerStats:
+        """What was counted so far."""
+        return self._state.stats
+
+    @property
+    def waiting_jobs(self) -> int:
+        """How many jobs have items that are in no batch yet."""
+        return len(self._queue.jobs)
 
     @property
     def alive(self) -> bool:
         """Whether the workers run, or have not been needed yet."""
-        return not self._closed and not any(lane.dead for lane in self._workers)
+        return not self._state.closed and not any(worker.dead for worker in self._workers)
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Have the network to oneself: what was handed out already waits in its lane."""
+        """Keep workers from running batches within the block; those handed out already wait."""
         with contextlib.ExitStack() as held:
-            for lane in self._workers:
-                held.enter_context(lane.running)
+            for worker in self._workers:
+                held.enter_context(worker.running)
             yield
 
     def __call__(self, items: Sequence[Item], context: RequestContext) -> list[Result]:
         """Run all items and return their results in order.
 
         Raises:
-            DeadlineExceeded: the call's deadline passed first, or its caller has gone.
+            DeadlineExceeded: the deadline passed first, or the caller has gone.
             InferenceError: the model failed on one of these items.
-            ModelUnavailable: the runner is closed.
+            ModelUnavailable: the scheduler is closed.
         """
         if not items:
             return []
         context.check()
-        waiting = Job[Item, Result](items, [self._length(item) for item in items], context)
+        job = Job[Item, Result](items, [self._length(item) for item in items], context)
         with self._wake:
-            if self._closed:
+            if self._state.closed:
                 raise ModelUnavailable(f"model {self.name!r} is shutting down")
-            self._work.calls.append(waiting)
+            self._queue.jobs.append(job)
             self._ensure_workers()
             self._wake.notify_all()
-        self._await(waiting)
-        if waiting.error is not None:
-            raise waiting.error
-        return cast("list[Result]", waiting.results)
+        self._await(job)
+        if job.error is not None:
+            raise job.error
+        return cast("list[Result]", job.results)
 
     def close(self) -> None:
-        """Refuse further calls, let the running batches end and fail what still waits."""
+        """Refuse further jobs, let the running batches end and fail the jobs that still wait."""
         with self._wake:
-            self._closed = True
-            self._refuse(self._work.clear())
+            self._state.closed = True
+            for job in self._queue.clear():
+                self._state.refuse(job)
             self._wake.notify_all()
-            threads = [lane.thread for lane in self._workers if lane.thread is not None]
+            threads = [worker.thread for worker in self._workers if worker.thread is not None]
         for thread in threads:
             thread.join()
         with self._wake:
             self._ensure_workers()  # answers whom a worker that died just now had in hand
 
-    def _await(self, waiting: Job[Item, Result]) -> None:
+    def _await(self, job: Job[Item, Result]) -> None:
         try:
-            while not waiting.done.wait(min(_POLL_SECONDS, max(0.0, waiting.context.remaining()))):
-                waiting.context.check()
+            while not job.done.wait(min(_POLL_SECONDS, max(0.0, job.context.remaining()))):
+                job.context.check()
                 with self._wake:
                     self._ensure_workers()
         except BaseException:  # over, or the caller's thread was interrupted
             with self._wake:
-                waiting.fail(Cancelled("the request was cancelled"))
+                job.fail(Cancelled("the request was cancelled"))
             raise
 
     def _ensure_workers(self) -> None:
-        """Start a worker for each lane. What a dead one had in hand fails: it may be the cause."""
-        for number, lane in enumerate(self._workers):
-            if lane.dead:
-                for waiting in lane.in_hand:
-                    waiting.fail(
+        """Start workers. What a dead one had in hand fails: it may be the cause."""
+        for number, worker in enumerate(self._workers):
+            if worker.dead:
+                for job in worker.in_hand:
+                    job.fail(
                         InferenceError(f"the worker of model {self.name!r} died and was replaced")
                     )
-                lane.reset()
+                worker.reset()
                 self._wake.notify_all()
-            if lane.thread is None and number < self.lanes and not self._closed:
-                self._start(lane)
+            if (
+                worker.thread is None
+                and number < self.config.concurrent_batches
+                and not self._state.closed
+            ):
+                self._start(worker)
 
-    def _start(self, lane: Worker[Job[Item, Result]]) -> None:
+    def _start(self, worker: Worker[Job[Item, Result]]) -> None:
         """Start a worker; where there can be no further thread the others do the work."""
         try:
-            lane.start(self._serve, f"model {self.name}")
+            worker.start(self._serve, f"model {self.name}")
         except RuntimeError:
             if all(other.thread is None for other in self._workers):
                 raise
             log.warning("model %s: no thread for a further worker", self.name)
 
-    def _refuse(self, calls: Iterable[Job[Item, Result]]) -> None:
-        for waiting in calls:
-            waiting.fail(ModelUnavailable(f"model {self.name!r} is shutting down"))
-
-    def _serve(self, lane: Worker[Job[Item, Result]]) -> None:
+    def _serve(self, worker: Worker[Job[Item, Result]]) -> None:
         try:
-            while (batch := self._next_batch(lane)) is not None:
-                with lane.running:
-                    self.threads.use(self._worth(batch, lane.threads))
+            while (batch := self._next_batch(worker)) is not None:
+                with worker.running:
+                    self.threads.use(self._worth(batch, worker.threads))
                     self._run_batch(batch)
         except BaseException:
-            # Nothing but a kill or a fault of this file gets here; the waiters' own poll replaces
+            # Nothing but a kill or a fault of this file gets here; the callers' own poll replaces
             # this thread and answers those whose items were in hand.
             log.exception("a worker of model %s died", self.name)
 
-    def _next_batch(self, lane: Worker[Job[Item, Result]]) -> Share[Item, Result] | None:
-        """Wait for work; None once the runner is closed or the lane is one too many."""
+    def _next_batch(self, worker: Worker[Job[Item, Result]]) -> Batch[Item, Result] | None:
+        """Wait for work; None once the scheduler is closed or the worker is one too many."""
         with self._wake:
-            lane.in_hand = []
+            worker.in_hand = []
             self._wake.notify_all()  # its threads are free
-            while not self._closed:
-                if lane not in self._workers[: self.lanes]:
-                    lane.reset()
+            while not self._state.closed:
+                if worker not in self._workers[: self.config.concurrent_batches]:
+                    worker.reset()
                     return None
-                free = self._first_idle(lane) and self._threads_left()
-                if free and (self._work.batches or self._plan_round(lane)):
-                    return self._hand_out(lane)
+                free = self._first_idle(worker) and self._threads_left()
+                if free and (self._queue.batches or self._plan_round(worker)):
+                    return self._hand_out(worker)
                 self._wake.wait()
             return None
 
-    def _first_idle(self, lane: Worker[Job[Item, Result]]) -> bool:
-        """Tell whether all lanes before this one are busy.
+    def _first_idle(self, worker: Worker[Job[Item, Result]]) -> bool:
+        """Tell whether all workers before this one are busy.
 
-        Calls that come one after the other then stay on one lane. The library's threads keep
-        awake for a while for the lane that they served last, so those of two lanes would be in
+        Jobs that come one after the other then stay on one worker. The library's threads keep
+        awake for a while for the worker that they served last, so those of two workers would be in
         each other's way.
         """
-        before = self._workers[: self._workers.index(lane)]
+        before = self._workers[: self._workers.index(worker)]
         return all(other.in_hand or other.thread is None or other.dead for other in before)
 
     def _threads_left(self) -> bool:
-        """Tell whether the batches that run leave a lane's share of the threads.
+        """Tell whether the batches that run leave a worker's share of the threads.
 
         A batch that began alone has all of them. What comes meanwhile waits for its end and is
         merged, which for small work is faster than many small batches side by side.
         """
-        used = sum(lane.threads for lane in self._workers if lane.in_hand)
-        return self.threads.total - used >= self.threads.share(self.lanes)
+        used = sum(worker.threads for worker in self._workers if worker.in_hand)
+        return self.threads.total - used >= self.threads.share(self.config.concurrent_batches)
 
-    def _hand_out(self, lane: Worker[Job[Item, Result]]) -> Share[Item, Result]:
-        """Give a lane the next batch, and all threads if nothing else is to be done."""
-        batch = self._work.batches.popleft()
-        lane.in_hand = list({id(waiting): waiting for waiting, _ in batch}.values())
-        others = any(other.in_hand for other in self._workers if other is not lane)
-        alone = not (others or self._work.batches or self._work.calls)
-        lane.threads = self.threads.share(1 if alone else self.lanes)
-        if self._work.batches:
-            self._wake.notify_all()  # the lanes that let this one go first
+    def _hand_out(self, worker: Worker[Job[Item, Result]]) -> Batch[Item, Result]:
+        """Give a worker the next batch, and all threads if nothing else is to be done."""
+        batch = self._queue.batches.popleft()
+        worker.in_hand = list({id(job): job for job, _ in batch}.values())
+        others = any(other.in_hand for other in self._workers if other is not worker)
+        alone = not (others or self._queue.batches or self._queue.jobs)
+        worker.threads = self.threads.share(1 if alone else self.config.concurrent_batches)
+        if self._queue.batches:
+            self._wake.notify_all()  # the workers that let this one go first
         return batch
 
-    def _worth(self, batch: Share[Item, Result], threads: int) -> int:
-        """Return how many of a lane's threads a batch is worth.
+    def _worth(self, batch: Batch[Item, Result], threads: int) -> int:
+        """Return how many of a worker's threads a batch is worth.
 
         Waking the others for each operation of a small one takes longer than they save.
         """
-        return threads if padded(batch) > self.small else 1
+        return threads if padded_tokens(batch) > self.config.single_thread_tokens else 1
 
-    def _plan_round(self, lane: Worker[Job[Item, Result]]) -> bool:
+    def _plan_round(self, worker: Worker[Job[Item, Result]]) -> bool:
         """Make batches of what waits; tell whether there are any."""
-        lane.in_hand = list(self._work.calls)  # should the worker die here, they are answered
-        self.stats = self._work.plan(self.token_budget, self.lanes, self.stats)
-        if not self._work.batches:
-            lane.in_hand = []
+        worker.in_hand = list(self._queue.jobs)  # should the worker die here, they are answered
+        config = self._state.config
+        self._state.stats = self._queue.plan(
+            config.max_batch_tokens, config.concurrent_batches, self._state.stats
+        )
+        if not self._queue.batches:
+            worker.in_hand = []
             return False
-        self._wake.notify_all()  # the other lanes
+        self._wake.notify_all()  # the other workers
         return True
-
-    def _run_batch(self, batch: Share[Item, Result]) -> None:
-        """Run one batch; on failure split it until the items at fault stand alone."""
-        batch = [(waiting, item) for waiting, item in batch if not waiting.over]
-        if not batch:
-            return
-        if len(parts := self._fitting(batch)) > 1:  # the budget has shrunk since it was planned
-            self._run_parts(parts)
-            return
-        try:
-            results = self._run([waiting.items[item] for waiting, item in batch])
-            if len(results) != len(batch):
-                raise InferenceError(f"{len(results)} results for {len(batch)} items")
-        except Exception as error:  # whatever a model may raise
-            if len(batch) == 1:
-                self._fail(batch[0][0], error)
-                return
-            parts = self._split(batch, error)
-        else:
-            with self._wake:
-                for (waiting, item), result in zip(batch, results, strict=True):
-                    waiting.settle(item, result)
-            return
-        # Out here the error is gone, and with its traceback what the failed batch held in memory.
-        self._run_parts(parts)
-
-    def _run_parts(self, parts: list[Share[Item, Result]]) -> None:
-        for part in parts:
-            if self._closed:
-                with self._wake:
-                    self._refuse(waiting for waiting, _ in part)
-            else:
-                self._run_batch(part)
-
-    def _split(self, batch: Share[Item, Result], error: Exception) -> list[Share[Item, Result]]:
-        """Return a failed batch of two or more items in smaller parts."""
-        halves = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
-        if not is_out_of_memory(error):
-            return halves
-        # Half of what was too much, which is one item's length at least.
-        most = padded(batch) // 2
-        with self._wake:
-            if most < self.token_budget:
-                self.token_budget = max(1, most)
-                self.stats = replace(self.stats, halvings=self.stats.halvings + 1)
-                log.warning(
-                    "model %s ran out of memory; its batches are now of %d padded tokens at most",
-                    self.name,
-                    self.token_budget,
-                )
-        parts = self._fitting(batch)
-        return parts if len(parts) > 1 else halves  # items of no length would all fit for ever
-
-    def _fitting(self, batch: Share[Item, Result]) -> list[Share[Item, Result]]:
-        lengths = [waiting.lengths[item] for waiting, item in batch]
-        return [[batch[i] for i in part] for part in plan(lengths, self.token_budget)]
-
-    def _fail(self, waiting: Job[Item, Result], error: Exception) -> None:
-        """Answer the call of an item that cannot be run even alone."""
-        log.error("model %s failed on one item", self.name, exc_info=error)
-        what = "ran out of memory" if is_out_of_memory(error) else "failed"
-        failure = InferenceError(f"model {self.name!r} {what} on one of the documents")
-        failure.__cause__ = error
-        with self._wake:
-            self.stats = replace(self.stats, failed_items=self.stats.failed_items + 1)
-            waiting.fail(failure)

@@ -1,15 +1,11 @@
-"""Lanes: the worker threads of a runner, and how they share those of the tensor library."""
+"""The worker threads of a scheduler, and how they share those of the tensor library."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from reranker.backends.device import Hardware
-    from reranker.backends.variants import ExecutionVariants
+from typing import Generic, TypeVar
 
 JobT = TypeVar("JobT")
 
@@ -31,30 +27,28 @@ class IntraOpThreads:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Return the numbers of lanes that deal the threads out evenly."""
+        """Return the numbers of concurrent batches that share the threads out evenly."""
         return tuple(count for count in _COUNTS if self.total % count == 0)
 
-    def share(self, lanes: int) -> int:
-        """Return how many serve each of so many batches."""
-        return max(1, self.total // lanes)
+    def share(self, batches: int) -> int:
+        """Return how many serve each of so many concurrent batches."""
+        return max(1, self.total // batches)
 
     def use(self, count: int) -> None:
-        """Have so many threads serve the present one."""
+        """Let so many threads serve the present one."""
         if self._set_own is not None and getattr(self._own, "count", None) != count:
             self._set_own(count)
             self._own.count = count
 
-    def at_once(self, lanes: int, run: Callable[[], object]) -> None:
-        """Run the same work in so many lanes and wait for all of it."""
-        with ThreadPoolExecutor(lanes, initializer=self.use, initargs=(self.share(lanes),)) as pool:
-            for done in [pool.submit(run) for _ in range(lanes)]:
+    def run_concurrently(self, times: int, run: Callable[[], object]) -> None:
+        """Run the same work so many times at once and wait for all of it."""
+        with ThreadPoolExecutor(times, initializer=self.use, initargs=(self.share(times),)) as pool:
+            for done in [pool.submit(run) for _ in range(times)]:
                 done.result()
 
 
-def intra_op_threads(hardware: Hardware) -> IntraOpThreads:
-    """Return the threads that models share on this hardware; beside a CPU they do not count."""
-    if hardware.device != "cpu":
-        return IntraOpThreads()
+def torch_threads(total: int) -> IntraOpThreads:
+    """Return the threads of torch on a CPU, shared by all models."""
     import torch
 
     def set_own(count: int) -> None:
@@ -64,18 +58,7 @@ def intra_op_threads(hardware: Hardware) -> IntraOpThreads:
         torch.get_num_threads()
         torch.set_num_threads(count)
 
-    return IntraOpThreads(hardware.threads, set_own)
-
-
-def default_workers(threads: IntraOpThreads, ways: ExecutionVariants) -> int:
-    """Return how many batches run at a time where nothing was measured.
-
-    Two, which gained on every CPU so far; one where a second would have to wait: exported
-    networks take all threads, and some networks change while they run.
-    """
-    if len(threads.counts) == 1 or ways.backend != "torch" or ways.keeps_state:
-        return 1
-    return threads.counts[1]
+    return IntraOpThreads(total, set_own)
 
 
 class Worker(Generic[JobT]):
@@ -84,7 +67,7 @@ class Worker(Generic[JobT]):
     Attributes:
         thread: of the worker; None while there is none.
         threads: of the tensor library that serve its present batch.
-        in_hand: the calls whose items are in that batch.
+        in_hand: the jobs whose items are in that batch.
         running: held while a batch runs.
     """
 

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from reranker import settings
-from reranker.config_file import Config
 from reranker.errors import RerankerError
 from reranker.settings import Settings
+from reranker.settings.config_file import Config
 from reranker.types import DEFAULT_METHOD, DEFAULT_RANK_FIELDS
 from reranker_cli import documents_file
 

@@ -29,7 +29,7 @@ _LAST_SECONDS = 5  # for answers that are on the way out
 
 def serve(engine: Settings, server: ServerSettings) -> None:
     """Serve an engine made of its settings; see `run`."""
-    run(Reranker(engine, load_patience=server.load_patience_ms / 1e3), server)
+    run(Reranker(engine, load_timeout=server.load_patience_ms / 1e3), server)
 
 
 def run(reranker: Reranker, server: ServerSettings) -> None:

@@ -12,13 +12,13 @@ from support.checkpoints import bi_encoder as save_bi_encoder
 from support.models import bi_encoder
 from support.texts import LONG, ODD, PLAIN
 
-from reranker.families.bi_encoder import SentenceBiEncoder
+from reranker.runtime.roles import ServedBiEncoder
 from reranker.types import RequestContext
 
 TEXTS = [*PLAIN, *ODD, LONG]
 
 
-def encode(model: SentenceBiEncoder, texts: list[str], kind: str = "document") -> np.ndarray:
+def encode(model: ServedBiEncoder, texts: list[str], kind: str = "document") -> np.ndarray:
     return model.encode(
         texts, kind=kind, max_tokens=None, tokens=False, context=RequestContext()
     ).vectors
@@ -165,9 +165,9 @@ def test_token_vectors_without_heads_are_the_networks_own(
 def test_the_embedded_model_equals_sentence_transformers() -> None:
     from importlib.util import find_spec
 
+    from reranker.families.loading import load_bi_encoder
     from support.models import FLOAT32
 
-    from reranker.families.loading import load_bi_encoder
     from reranker.hub.catalog import Catalog
     from reranker.hub.files import locate
 

@@ -12,7 +12,7 @@ from sentence_transformers import CrossEncoder
 from support.models import cross_encoder
 from support.texts import LONG, ODD, PLAIN
 
-from reranker.families.cross_encoder import PairCrossEncoder
+from reranker.runtime.roles import ServedCrossEncoder
 from reranker.types import RequestContext
 
 NAMES = ["bert-cross", "xlmr-cross"]
@@ -20,7 +20,7 @@ WINDOW = 64
 QUERY = "what is the capital of france?"
 
 
-def score(model: PairCrossEncoder, query: str, documents: list[str]) -> np.ndarray:
+def score(model: ServedCrossEncoder, query: str, documents: list[str]) -> np.ndarray:
     return model.score(query, documents, max_tokens=10_000, context=RequestContext()).logits
 
 

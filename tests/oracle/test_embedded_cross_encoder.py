@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from reranker.backends.base import offer_exports
 from support.models import FLOAT32
 from support.texts import LONG, ODD, PLAIN
 
@@ -18,7 +19,6 @@ from lab.training.export import read_overlay
 from reranker import Reranker
 from reranker.backends import openvino
 from reranker.backends.autotune import TOLERANCE, difference
-from reranker.backends.base import offer_exports
 from reranker.hub.catalog import DEFAULT_CROSS_ENCODER
 from reranker.settings import Settings
 from reranker.types import RequestContext
@@ -55,9 +55,9 @@ def test_an_export_for_openvino_agrees_with_the_network(
     with Reranker(settings) as engine:
         model = engine.models.cross_encoder(DEFAULT_CROSS_ENCODER)
         scores = [model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext()).logits]
-        named = replace(FLOAT32, backend="openvino", exports=tmp_path, int8=int8)
+        named = replace(FLOAT32, backend="openvino", openvino_cache_dir=tmp_path, int8=int8)
         offer_exports(model, named)  # type: ignore[arg-type]
-        assert model.ways.backend == way  # type: ignore[attr-defined]
+        assert model.variants.backend == way  # type: ignore[attr-defined]
         scores.append(
             model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext()).logits
         )

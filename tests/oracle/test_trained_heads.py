@@ -11,7 +11,7 @@ import pytest
 from support.models import bi_encoder
 from support.texts import LONG, ODD, PLAIN
 
-from reranker.families.base import Encoded
+from reranker.families.roles import Encoded
 from reranker.types import RequestContext
 
 TEXTS = [*PLAIN, *ODD, "...", LONG]

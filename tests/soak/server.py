@@ -35,7 +35,7 @@ def main() -> None:
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     few_heaps()  # as `run` does, but before the models are loaded
     # A small cache is soon full, so that it does not look like a leak.
-    reranker = Reranker(Settings(cache_mb=8, offline=True, backend="torch"), load_patience=60)
+    reranker = Reranker(Settings(cache_mb=8, offline=True, backend="torch"), load_timeout=60)
     reranker.warm()
     models: Any = reranker.models
     for model in models.loaded():

@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from reranker.families.base import Encoded, Role, Scored, TokenVectors
+from reranker.families.roles import Encoded, Scored, TokenVectors
 from reranker.hub.base import ModelStatus, State
-from reranker.hub.catalog import Catalog, ModelCard
+from reranker.hub.catalog import Catalog
+from reranker.model_card import ModelCard, Role
 from reranker.types import RequestContext, Usage
 
 WIDTH = 32

@@ -18,7 +18,7 @@ import numpy as np
 from reranker import Reranker, Settings
 from reranker.cache.lru import Cache
 from reranker.errors import UnknownModel
-from reranker.families.base import Encoded, Scored
+from reranker.families.roles import Encoded, Scored
 from reranker.hub.base import ModelStatus, State
 from reranker.scheduling.scheduler import BatchScheduler
 from reranker.types import RequestContext
@@ -39,7 +39,7 @@ class FaultyBiEncoder(FakeBiEncoder):
     def __init__(self) -> None:
         super().__init__(name="faulty-bi")
         self.cache: Cache[Any] = Cache(0, len)
-        self.runner: BatchScheduler[str, int] = BatchScheduler("faulty-bi", self._run, len, 4096)
+        self.scheduler: BatchScheduler[str, int] = BatchScheduler("faulty-bi", self._run, len, 4096)
 
     def encode(
         self,
@@ -50,7 +50,7 @@ class FaultyBiEncoder(FakeBiEncoder):
         tokens: bool,
         context: RequestContext,
     ) -> Encoded:
-        self.runner(list(texts), context)
+        self.scheduler(list(texts), context)
         self.calls.clear()
         return super().encode(
             texts, kind=kind, max_tokens=max_tokens, tokens=tokens, context=context
@@ -65,12 +65,14 @@ class FaultyCrossEncoder(FakeCrossEncoder):
     def __init__(self) -> None:
         super().__init__(name="faulty-cross")
         self.cache: Cache[Any] = Cache(0, len)
-        self.runner: BatchScheduler[str, int] = BatchScheduler("faulty-cross", self._run, len, 4096)
+        self.scheduler: BatchScheduler[str, int] = BatchScheduler(
+            "faulty-cross", self._run, len, 4096
+        )
 
     def score(
         self, query: str, documents: Sequence[str], *, max_tokens: int, context: RequestContext
     ) -> Scored:
-        self.runner(list(documents), context)
+        self.scheduler(list(documents), context)
         self.calls.clear()
         scored = super().score(query, documents, max_tokens=max_tokens, context=context)
         assert np.isfinite(scored.logits).all()
@@ -101,12 +103,12 @@ class FaultyModels(FakeModels):
         return tuple(status(model) for model in (self.bi, self.cross))
 
     def states(self) -> dict[str, State]:
-        alive = {m.name: m.runner.alive for m in (self.bi, self.cross)}
+        alive = {m.name: m.scheduler.alive for m in (self.bi, self.cross)}
         return {name: "ready" if well else "restarting" for name, well in alive.items()}
 
     def close(self) -> None:
         for model in (self.bi, self.cross):
-            model.runner.close()
+            model.scheduler.close()
 
 
 def status(model: FaultyBiEncoder | FaultyCrossEncoder) -> ModelStatus:
@@ -121,10 +123,10 @@ def status(model: FaultyBiEncoder | FaultyCrossEncoder) -> ModelStatus:
         packed_weights=False,
         window=model.window,
         dimensions=None,
-        max_batch_tokens=model.runner.token_budget,
-        concurrent_batches=model.runner.lanes,
+        max_batch_tokens=model.scheduler.config.max_batch_tokens,
+        concurrent_batches=model.scheduler.config.concurrent_batches,
         weight_bytes=0,
-        scheduler=model.runner.stats,
+        scheduler=model.scheduler.stats,
         cache=model.cache.stats,
     )
 

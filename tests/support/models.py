@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from reranker.backends.device import Hardware
-from reranker.families.bi_encoder import SentenceBiEncoder
-from reranker.families.cross_encoder import PairCrossEncoder
-from reranker.families.loading import load_bi_encoder, load_cross_encoder
-from reranker.hub.catalog import ModelCard
+from reranker.backends.device import DeviceConfig
+from reranker.cache.tier import Store
+from reranker.families.registry import family_of
+from reranker.hub.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER, Catalog
 from reranker.hub.files import locate
+from reranker.model_card import ModelCard
+from reranker.runtime.roles import ServedBiEncoder, ServedCrossEncoder
 
-FLOAT32 = Hardware(device="cpu", dtype="float32", threads=2, token_budget=512)
+FLOAT32 = DeviceConfig(device="cpu", dtype="float32", threads=2, max_batch_tokens=512)
 
 needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"
@@ -24,14 +26,40 @@ needs_onednn = pytest.mark.skipif(
 
 
 def bi_encoder(
-    folder: Path, hardware: Hardware = FLOAT32, cache_bytes: int = 0, **card: Any
-) -> SentenceBiEncoder:
+    folder: Path,
+    config: DeviceConfig = FLOAT32,
+    cache_bytes: int = 0,
+    store: Store | None = None,
+    **card: Any,
+) -> ServedBiEncoder:
     made = ModelCard(folder.name, "bi-encoder", path=folder, **card)
-    return load_bi_encoder(made, locate(made, offline=True), hardware, cache_bytes)
+    return ServedBiEncoder(folder.name, *loaded(made, config), config, cache_bytes, store)
 
 
 def cross_encoder(
-    folder: Path, hardware: Hardware = FLOAT32, cache_bytes: int = 0, **card: Any
-) -> PairCrossEncoder:
+    folder: Path,
+    config: DeviceConfig = FLOAT32,
+    cache_bytes: int = 0,
+    store: Store | None = None,
+    **card: Any,
+) -> ServedCrossEncoder:
     made = ModelCard(folder.name, "cross-encoder", path=folder, **card)
-    return load_cross_encoder(made, locate(made, offline=True), hardware, cache_bytes)
+    return ServedCrossEncoder(folder.name, *loaded(made, config), config, cache_bytes, store)
+
+
+def embedded_bi_encoder(config: DeviceConfig = FLOAT32) -> ServedBiEncoder:
+    card = Catalog().find("bi-encoder", DEFAULT_BI_ENCODER)
+    return ServedBiEncoder(card.id, *loaded(card, config), config)
+
+
+def embedded_cross_encoder(config: DeviceConfig = FLOAT32) -> ServedCrossEncoder:
+    card = Catalog().find("cross-encoder", DEFAULT_CROSS_ENCODER)
+    return ServedCrossEncoder(card.id, *loaded(card, config), config)
+
+
+def loaded(card: ModelCard, config: DeviceConfig) -> tuple[str, Any]:
+    """Return the family of a card's checkpoint, and the model as the family loads it."""
+    found = locate(Catalog().base_of(card), offline=True)
+    checkpoint = replace(found, card=card)
+    family = family_of(checkpoint)
+    return family.name, family.load(checkpoint, config)

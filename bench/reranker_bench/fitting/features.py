@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.families.base import TokenVectors
     from reranker.families.bi_encoder import SentenceBiEncoder
     from reranker.families.cross_encoder import PairCrossEncoder
+    from reranker.families.roles import TokenVectors
     from reranker_bench.fitting.sample import Sample
     from reranker_methods.features.token_statistics import TokenStatistics
 

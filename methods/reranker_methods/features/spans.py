@@ -11,7 +11,7 @@ from reranker.types import Span
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.families.base import TokenVectors
+    from reranker.families.roles import TokenVectors
 
 TOP = 3
 GAP = 1  # characters between two tokens that still count as adjacent: a space or a hyphen

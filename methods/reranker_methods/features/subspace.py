@@ -33,7 +33,7 @@ from reranker_methods.features.token_stack import TokenStack, weighted_mean
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.families.base import Memo
+    from reranker.families.roles import Memo
 
 RIDGE = 1.0  # the energy of one token: every row of X has unit length
 NOTHING = 0.0  # of a document without tokens: what a background token would get

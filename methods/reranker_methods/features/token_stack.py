@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.families.base import Memo, TokenVectors
+    from reranker.families.roles import Memo, TokenVectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from torch.nn import functional
 
 from reranker.backends.cpu_bert.layout import Layout
 
+KERNELS = ("sdpa", "eager")
+"""torch's fused attention kernel, and plain matmuls; which is faster depends on the machine."""
+
 
 def first(rows: torch.Tensor, layout: Layout) -> torch.Tensor:
     """Return the (texts, width) rows of every text's first token."""
@@ -25,7 +28,7 @@ def attention(
     heads: int,
     fused: bool,
     first_only: bool,
-    gates: torch.Tensor | None,
+    cross_text_bias: torch.Tensor | None,
 ) -> torch.Tensor:
     """Return the mixed values of those who ask.
 
@@ -38,7 +41,7 @@ def attention(
         heads: of the attention.
         fused: whether to use torch's fused kernel, or plain products.
         first_only: whether only first tokens ask.
-        gates: (heads,) of texts that are pairs; see `run_layers`.
+        cross_text_bias: (heads,) of texts that are pairs; see `run_layers`.
 
     Returns:
         As many rows as `query` has.
@@ -46,9 +49,19 @@ def attention(
     lengths = layout.lengths
     if lengths is not None and mask is None and not query.requires_grad:
         # torch's fused kernel makes nothing of bfloat16 (it takes as long as in float32), and has
-        # to be told of gates by a mask of all heads.
-        fused = fused and gates is None and query.dtype != torch.bfloat16
-        return _by_text(query, key, value, lengths, layout.halves, heads, fused, first_only, gates)
+        # to get the bias as a mask of all heads.
+        fused = fused and cross_text_bias is None and query.dtype != torch.bfloat16
+        return _by_text(
+            query,
+            key,
+            value,
+            lengths,
+            layout.query_lengths,
+            heads,
+            fused,
+            first_only,
+            cross_text_bias,
+        )
     shape = [layout.texts, -1, heads, query.size(1) // heads]
     real, spread = layout.real, layout.spread
     if spread is not None:
@@ -81,11 +94,11 @@ def _by_text(
     key: torch.Tensor,
     value: torch.Tensor,
     lengths: list[int],
-    halves: list[int] | None,
+    query_lengths: list[int] | None,
     heads: int,
     fused: bool,
     first_only: bool,
-    gates: torch.Tensor | None,
+    cross_text_bias: torch.Tensor | None,
 ) -> torch.Tensor:
     """Return the mixed values, computed for one text after the other.
 
@@ -122,10 +135,10 @@ def _by_text(
             own_mixed = mixed.narrow(0, 0, heads * rows * width).view(heads, rows, width)
             torch.bmm(own_query, own_key.transpose(1, 2), out=own_scores)
             own_scores.narrow(2, length, size - length).fill_(float("-inf"))
-            if gates is not None and halves is not None:
-                half, gate = halves[number], gates[:, None, None]
-                own_scores.narrow(1, 0, half).narrow(2, half, length - half).add_(gate)
-                own_scores.narrow(1, half, length - half).narrow(2, 0, half).add_(gate)
+            if cross_text_bias is not None and query_lengths is not None:
+                half, bias = query_lengths[number], cross_text_bias[:, None, None]
+                own_scores.narrow(1, 0, half).narrow(2, half, length - half).add_(bias)
+                own_scores.narrow(1, half, length - half).narrow(2, 0, half).add_(bias)
             torch.softmax(own_scores, -1, out=own_shares)
             torch.bmm(own_shares, own_value, out=own_mixed)
         own_made = made.narrow(0, first_row, wanted).view(wanted, heads, width)

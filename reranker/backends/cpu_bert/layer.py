@@ -24,7 +24,7 @@ def run_layers(
     mask: torch.Tensor | None = None,
     *,
     first_only: bool = False,
-    gates: torch.Tensor | None = None,
+    cross_text_bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return what BERT layers, one after the other, make of (t, width) rows, without dropout.
 
@@ -38,21 +38,21 @@ def run_layers(
         first_only: whether the states of the texts' first tokens alone are wanted, (texts, width):
             in the last layer only keys and values are made of all, a sixth of the products. The
             mask must be the same for all tokens of a text then.
-        gates: (layers, heads), added to the logarithm of the attention between the two halves of
-            each text; only where the layout tells both `lengths` and `halves`.
+        cross_text_bias: (layers, heads), added to the logits of the attention between query and
+            document of each pair; only where the layout has both `lengths` and `query_lengths`.
     """
     blocks: list[Any] = list(layers)
     own = blocks[0].attention.self
     how = (layout, mask, own.num_attention_heads, own.config._attn_implementation != "eager")
     weights = [packed_weights(block) for block in blocks]
     if None not in weights and (run := compiled()) is not None:
-        return run(rows, weights, blocks[0].output.LayerNorm.eps, *how, first_only, gates)
+        return run(rows, weights, blocks[0].output.LayerNorm.eps, *how, first_only, cross_text_bias)
     for number, block in enumerate(blocks):
         last = first_only and block is blocks[-1]
-        gate = None if gates is None else gates[number]
+        bias = None if cross_text_bias is None else cross_text_bias[number]
         own, out = block.attention.self, block.attention.output
         wanted = first(rows, layout) if last else rows
-        mixed = attention(own.query(wanted), own.key(rows), own.value(rows), *how, last, gate)
+        mixed = attention(own.query(wanted), own.key(rows), own.value(rows), *how, last, bias)
         attended = out.LayerNorm(out.dense(mixed) + wanted)
         inner = block.output.dense(block.intermediate(attended))
         rows = block.output.LayerNorm(inner + attended)

@@ -18,7 +18,7 @@ class Layout(NamedTuple):
         texts: how many there are.
         length: of the longest.
         lengths: of all texts, where attention goes through them one by one.
-        halves: of texts that are pairs, how many tokens their first halves have, as `lengths`.
+        query_lengths: of texts that are pairs, how many tokens the query has, as `lengths`.
         keys: (texts, 1, 1, length) True at real tokens; None where all are.
         real: (t,) positions of the computed tokens in the flattened batch; None is all of them.
         spread: (texts * length,) which computed token stands where; any one at padding.
@@ -27,7 +27,7 @@ class Layout(NamedTuple):
     texts: int
     length: int
     lengths: list[int] | None = None
-    halves: list[int] | None = None
+    query_lengths: list[int] | None = None
     keys: torch.Tensor | None = None
     real: torch.Tensor | None = None
     spread: torch.Tensor | None = None

@@ -89,17 +89,17 @@ def compiled() -> Callable[..., torch.Tensor] | None:
                 heads: int,
                 fused: bool,
                 first_only: bool,
-                gates: torch.Tensor | None,
+                cross_text_bias: torch.Tensor | None,
             ) -> torch.Tensor:
                 width = [rows.size(1)]
                 for number, w in enumerate(weights):
-                    gate = None if gates is None else gates[number]
+                    bias = None if cross_text_bias is None else cross_text_bias[number]
                     last = first_only and number + 1 == len(weights)
                     wanted = first(rows, layout) if last else rows
                     query = product(wanted, w[0], w[1], False)
                     key = product(rows, w[2], w[3], False)
                     value = product(rows, w[4], w[5], False)
-                    mixed = attention(query, key, value, layout, mask, heads, fused, last, gate)
+                    mixed = attention(query, key, value, layout, mask, heads, fused, last, bias)
                     attended = product(mixed, w[6], w[7], False) + wanted
                     attended = functional.layer_norm(attended, width, w[8], w[9], eps)
                     inner = product(attended, w[10], w[11], True)

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from reranker.backends.cpu_bert.attention import KERNELS
 from reranker.backends.cpu_bert.layer import run_layers
 from reranker.backends.cpu_bert.layout import Layout
-from reranker.backends.variants import KERNELS
 
 _FAMILIES = ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra")
 _ENCODERS = frozenset(f"{family}Model" for family in _FAMILIES)

@@ -20,7 +20,7 @@ from reranker.backends import autotune as warmup
 from reranker.backends.autotune import Probe, difference, tune
 from reranker.backends.calibration_texts import passages
 from reranker.backends.cpu_bert import prepacked_linear as packing
-from reranker.backends.device import Hardware, choose
+from reranker.backends.device import DeviceConfig, choose_device
 from reranker.backends.variants import ExecutionVariants
 from reranker.scheduling.scheduler import BatchScheduler
 from reranker.scheduling.workers import IntraOpThreads
@@ -55,7 +55,7 @@ class Timed:
         self.way = ways[0]
         self.backend, self.keeps_state = "torch", False
         self.ran: list[tuple[str, int]] = []
-        self.runner: BatchScheduler[Any, Any] = BatchScheduler(
+        self.scheduler: BatchScheduler[Any, Any] = BatchScheduler(
             "timed", lambda batch: batch, len, budget
         )
 
@@ -97,7 +97,7 @@ def per_token(costs: dict[int, float]) -> Callable[[str, int], float]:
 def test_the_budget_that_is_fastest_a_token_is_taken(tuned: Callable[..., Any]) -> None:
     model = Timed(per_token({1024: 1.3, 2048: 1.0, 4096: 1.2, 8192: 1.4}))
     made = tuned(model)
-    assert made.token_budget == model.runner.token_budget == 2048
+    assert made.token_budget == model.scheduler.config.max_batch_tokens == 2048
     assert made.rates["2048 tokens"] == pytest.approx(1e6)
 
 
@@ -117,7 +117,7 @@ def test_what_one_thread_does_soon_is_small(
 ) -> None:
     model = Timed(lambda way, tokens: tokens * seconds_a_token)
     tuned(model)
-    assert model.runner.small == pytest.approx(small, abs=1)
+    assert model.scheduler.small == pytest.approx(small, abs=1)
 
 
 def test_a_slow_machine_is_not_held_up(tuned: Callable[..., Any]) -> None:
@@ -173,7 +173,7 @@ def test_a_way_or_size_that_fails_is_left_out(
 
 def test_no_size_is_tried_again_that_did_not_fit_before(tuned: Callable[..., Any]) -> None:
     model = Timed(per_token({8192: 0.1}), budget=2048)
-    model.runner.stats = replace(model.runner.stats, halvings=1)
+    model.scheduler.stats = replace(model.scheduler.stats, halvings=1)
     assert tuned(model).token_budget <= 2048
     assert max(tokens for _, tokens in model.ran) <= 2048
 
@@ -197,7 +197,7 @@ def test_int8_must_win_clearly(tuned: Callable[..., Any], cost: float, way: str)
 
 def two_lanes(model: Timed, monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
     """Let a model do two batches at a time, twice the work in less than twice the time."""
-    model.runner = BatchScheduler("timed", lambda batch: batch, len, 4096, IntraOpThreads(2))
+    model.scheduler = BatchScheduler("timed", lambda batch: batch, len, 4096, IntraOpThreads(2))
 
     def at_once(self: IntraOpThreads, count: int, run: Probe) -> None:
         start = model.now
@@ -215,7 +215,7 @@ def test_two_batches_at_a_time_are_taken_unless_that_is_slower(
     model = Timed(per_token({}))
     two_lanes(model, monkeypatch, gain)
     made = tuned(model)
-    assert made.lanes == model.runner.lanes == lanes
+    assert made.lanes == model.scheduler.config.concurrent_batches == lanes
 
 
 @pytest.mark.parametrize(("cost", "way"), [(0.85, "sdpa"), (0.6, "openvino")])
@@ -234,49 +234,49 @@ def test_some_networks_run_one_batch_at_a_time(
 ) -> None:
     model = Timed(per_token({}))
     vars(model).update(reason)
-    model.runner = BatchScheduler("timed", lambda batch: batch, len, 4096, IntraOpThreads(2))
+    model.scheduler = BatchScheduler("timed", lambda batch: batch, len, 4096, IntraOpThreads(2))
     assert tuned(model).lanes == 1
     assert "lanes: 2" not in tuned(model).rates
 
 
 def test_a_given_budget_is_not_measured() -> None:
-    assert choose("cpu", token_budget=300).budgets == ()
-    assert choose("cpu", measure=False).budgets == ()
-    assert 4096 in choose("cpu").budgets
+    assert choose_device("cpu", max_batch_tokens=300).budgets == ()
+    assert choose_device("cpu", autotune=False).budgets == ()
+    assert 4096 in choose_device("cpu").budgets
 
 
 def test_a_given_kernel_is_used_and_not_measured(checkpoint: Checkpoint) -> None:
-    eager = replace(FLOAT32, attention="eager", weights="plain")
+    eager = replace(FLOAT32, attn_implementation="eager", cpu_weight_layout="plain")
     for model in (
         cross_encoder(checkpoint("bert-cross"), eager),
         bi_encoder(checkpoint("bert-mean"), eager),
     ):
-        assert model.ways.attention == "eager"
-        assert list(model.ways.all()) == ["eager"]
+        assert model.variants.attention == "eager"
+        assert list(model.variants.all()) == ["eager"]
         tune(model, "float32", BUDGETS)
-        assert model.ways.attention == "eager"
+        assert model.variants.attention == "eager"
         model.close()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_score_does_not_depend_on_what_was_chosen(checkpoint: Checkpoint, dtype: str) -> None:
-    hardware = Hardware("cpu", dtype, 2, 512)
+    hardware = DeviceConfig("cpu", dtype, 2, 512)
     tolerance = warmup.TOLERANCE[dtype]
     texts = [*PLAIN, *ODD, LONG]
     for name in ("bert-cross", "xlmr-cross"):
         model = cross_encoder(checkpoint(name), hardware)
         # The answer without rounding, of the weights as they are rounded: two ways of bfloat16 may
         # be off to either side.
-        network: Any = model.ways.network
+        network: Any = model.variants.network
         network.double()
         wanted = model.score("paris", texts, max_tokens=50, context=RequestContext()).logits
         network.to(hardware.torch_dtype)
         packed = ["sdpa, packed weights"] if packing.works(hardware.torch_dtype) else []
-        assert list(model.ways.all()) == ["sdpa", "eager", *packed]
+        assert list(model.variants.all()) == ["sdpa", "eager", *packed]
         for budget in (256, 8192):
-            for use in model.ways.all().values():
+            for use in model.variants.all().values():
                 use()
-                model.runner.token_budget = budget
+                model.scheduler.config.max_batch_tokens = budget
                 found = model.score("paris", texts, max_tokens=50, context=RequestContext()).logits
                 assert difference(found, wanted) <= tolerance
         model.close()
@@ -288,7 +288,7 @@ def test_a_score_does_not_depend_on_what_was_chosen(checkpoint: Checkpoint, dtyp
         ).vectors
 
     vectors = encode()
-    for use in model.ways.all().values():
+    for use in model.variants.all().values():
         use()
         assert difference(encode(), vectors) <= tolerance
     model.close()
@@ -299,8 +299,8 @@ def test_real_models_are_measured_in_a_moment_while_they_serve(checkpoint: Check
         start = time.monotonic()
         made = tune(model, "float32", BUDGETS)
         assert time.monotonic() - start < 20  # about one, on a machine that does nothing else
-        assert made.way in model.ways.all()
-        assert made.token_budget == model.runner.token_budget
+        assert made.way in model.variants.all()
+        assert made.token_budget == model.scheduler.config.max_batch_tokens
         assert str(made.token_budget) in str(made)
         model.warm()  # the worker is free again
         model.close()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from reranker.backends import device as hardware
-from reranker.backends.device import choose, usable_cpus
+from reranker.backends.device import usable_cpus
 from reranker.errors import SettingsError
 
 
@@ -60,9 +60,9 @@ def test_threads_are_bounded_by_affinity_and_quota(
 
 
 def test_threads_and_budget_can_be_told() -> None:
-    made = choose("cpu", "float32", threads=3, token_budget=99)
+    made = choose_device("cpu", "float32", threads=3, max_batch_tokens=99)
     assert (made.threads, made.token_budget) == (3, 99)
-    made = choose("cpu", "float32")
+    made = choose_device("cpu", "float32")
     assert made.threads == usable_cpus()
     assert made.token_budget > 0
 
@@ -80,21 +80,21 @@ def test_bfloat16_is_chosen_only_where_the_processor_multiplies_it_faster(
     monkeypatch: pytest.MonkeyPatch, flags: set[str], dtype: str
 ) -> None:
     monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
-    made = choose("cpu")
+    made = choose_device("cpu")
     assert made.dtype == dtype
     assert made.torch_dtype == getattr(torch, dtype)
 
 
 def test_float16_on_a_cpu_is_refused_with_what_to_choose() -> None:
     with pytest.raises(SettingsError, match="bfloat16 or float32") as caught:
-        choose("cpu", "float16")
+        choose_device("cpu", "float16")
     assert caught.value.param == "dtype"
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99", "gpu"])
 def test_a_device_that_is_not_there_is_refused_by_name(device: str) -> None:
     with pytest.raises(SettingsError, match=f"device '{device}' is not available") as caught:
-        choose(device)
+        choose_device(device)
     assert caught.value.param == "device"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from reranker.backends.base import offer_exports
 from support.memory import needs_proc, printed_by
 from support.models import FLOAT32, bi_encoder, cross_encoder
 from support.texts import LONG, ODD, PLAIN
@@ -18,9 +19,8 @@ from support.texts import LONG, ODD, PLAIN
 from reranker.backends import base as backends
 from reranker.backends import openvino
 from reranker.backends.autotune import TOLERANCE, difference, tune
-from reranker.backends.base import offer_exports
 from reranker.backends.cpu_bert import prepacked_linear as packing
-from reranker.backends.device import Hardware, choose
+from reranker.backends.device import DeviceConfig, choose_device
 from reranker.errors import MissingExtra, ModelUnavailable, SettingsError
 from reranker.hub.catalog import Catalog
 from reranker.hub.pool import LocalModelPool
@@ -38,8 +38,8 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def named(exports: Path) -> Hardware:
-    return replace(FLOAT32, threads=1, backend="openvino", exports=exports)
+def named(exports: Path) -> DeviceConfig:
+    return replace(FLOAT32, threads=1, backend="openvino", openvino_cache_dir=exports)
 
 
 def score(model: object, texts: list[str] = TEXTS) -> np.ndarray:
@@ -52,13 +52,13 @@ def made_anew(exports: Path) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", ["bert-cross", "xlmr-cross"])
 def test_an_export_scores_as_the_network_does(
-    checkpoint: Checkpoint, named: Hardware, name: str
+    checkpoint: Checkpoint, named: DeviceConfig, name: str
 ) -> None:
     model = cross_encoder(checkpoint(name))
     wanted = score(model)
     offer_exports(model, named)
-    assert model.ways.backend == "openvino"
-    assert list(model.ways.all()) == ["openvino"]
+    assert model.variants.backend == "openvino"
+    assert list(model.variants.all()) == ["openvino"]
     # One by one and together: lengths and sizes of a batch are open in the export.
     np.testing.assert_allclose(score(model), wanted, atol=1e-4, rtol=0)
     for text, one in zip(TEXTS, wanted, strict=True):
@@ -68,7 +68,7 @@ def test_an_export_scores_as_the_network_does(
 
 @pytest.mark.parametrize("name", ["bert-mean", "xlmr-cls-prompts", "m3"])
 def test_an_export_encodes_as_the_network_does(
-    checkpoint: Checkpoint, named: Hardware, name: str
+    checkpoint: Checkpoint, named: DeviceConfig, name: str
 ) -> None:
     model = bi_encoder(checkpoint(name), heads=name == "m3")
 
@@ -80,22 +80,22 @@ def test_an_export_encodes_as_the_network_does(
 
     wanted = encode()
     offer_exports(model, named)
-    assert model.ways.backend == "openvino"
+    assert model.variants.backend == "openvino"
     for found, want in zip(encode(), wanted, strict=True):
         np.testing.assert_allclose(found, want, atol=1e-3, rtol=0)
     model.close()
 
 
 def test_int8_is_close_enough_or_is_not_used(
-    checkpoint: Checkpoint, named: Hardware, caplog: pytest.LogCaptureFixture
+    checkpoint: Checkpoint, named: DeviceConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = cross_encoder(checkpoint("bert-cross"))
     wanted = score(model, PLAIN)
     with caplog.at_level(logging.WARNING):
         offer_exports(model, replace(named, int8=True))
-    assert "openvino" in model.ways.all()
-    if "openvino int8" in model.ways.all():
-        assert model.ways.backend == "openvino int8"
+    assert "openvino" in model.variants.all()
+    if "openvino int8" in model.variants.all():
+        assert model.variants.backend == "openvino int8"
         assert difference(score(model, PLAIN), wanted) < 2 * TOLERANCE["int8"]
     else:
         assert "openvino int8: its answers are off by" in caplog.text
@@ -107,7 +107,7 @@ def test_int8_leaves_alone_what_is_made_for_one_token(
     checkpoint: Checkpoint, tmp_path: Path, name: str
 ) -> None:
     model = cross_encoder(checkpoint(name))
-    made = openvino.export(model.ways.network, model.samples(), tmp_path, int8=True)
+    made = openvino.export(model.variants.network, model.samples(), tmp_path, int8=True)
     network = openvino._openvino().Core().read_model(made / "model.xml")
     rounded = {
         reader.get_node().get_friendly_name().partition(".layer.")[2]
@@ -128,7 +128,7 @@ def test_int8_leaves_alone_what_is_made_for_one_token(
 
 
 def test_an_export_is_made_once(
-    checkpoint: Checkpoint, named: Hardware, exports: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, named: DeviceConfig, exports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (cross_encoder(checkpoint("bert-cross")) for _ in range(2))
     offer_exports(first, named)
@@ -143,22 +143,22 @@ def test_an_export_is_made_once(
 
 
 def test_other_weights_have_another_export(
-    checkpoint: Checkpoint, named: Hardware, exports: Path
+    checkpoint: Checkpoint, named: DeviceConfig, exports: Path
 ) -> None:
     model = cross_encoder(checkpoint("bert-cross"))
     offer_exports(model, named)
     before = set(made_anew(exports))
     other = cross_encoder(checkpoint("bert-cross"))
     with torch.no_grad():
-        next(other.ways.network.parameters()).add_(1)
+        next(other.variants.network.parameters()).add_(1)
     offer_exports(other, named)
     assert len(set(made_anew(exports)) - before) == 1
     model.close()
     other.close()
 
 
-def test_a_broken_export_is_made_anew(checkpoint: Checkpoint, named: Hardware, tmp_path: Path):
-    named = replace(named, exports=tmp_path)
+def test_a_broken_export_is_made_anew(checkpoint: Checkpoint, named: DeviceConfig, tmp_path: Path):
+    named = replace(named, openvino_cache_dir=tmp_path)
     model = cross_encoder(checkpoint("bert-cross"))
     wanted = score(model)
     offer_exports(model, named)
@@ -173,7 +173,7 @@ def test_a_broken_export_is_made_anew(checkpoint: Checkpoint, named: Hardware, t
 
 def test_a_network_that_differs_is_refused_by_name_and_left_out_otherwise(
     checkpoint: Checkpoint,
-    named: Hardware,
+    named: DeviceConfig,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -186,13 +186,13 @@ def test_a_network_that_differs_is_refused_by_name_and_left_out_otherwise(
         offer_exports(model, replace(named, backend="auto"))
     assert "does not run on openvino: its answers are off by" in caplog.text
     others = {"eager"} | ({"sdpa, packed weights"} if packing.works(torch.float32) else set())
-    assert (model.ways.backend, set(model.ways.all())) == ("torch", {"sdpa", *others})
+    assert (model.variants.backend, set(model.variants.all())) == ("torch", {"sdpa", *others})
     model.close()
 
 
 def test_a_failing_conversion_names_its_reason(
     checkpoint: Checkpoint,
-    named: Hardware,
+    named: DeviceConfig,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -203,35 +203,35 @@ def test_a_failing_conversion_names_its_reason(
     monkeypatch.setattr(openvino, "_write", fail)
     model = cross_encoder(checkpoint("bert-cross"))
     with caplog.at_level(logging.WARNING):
-        offer_exports(model, replace(named, backend="auto", exports=tmp_path))
+        offer_exports(model, replace(named, backend="auto", openvino_cache_dir=tmp_path))
     assert "aten::fancy" in caplog.text
-    assert model.ways.backend == "torch"
+    assert model.variants.backend == "torch"
     assert list(tmp_path.iterdir()) == []
     model.close()
 
 
 def test_without_the_packages_it_fails_by_name_and_is_left_out_otherwise(
-    checkpoint: Checkpoint, named: Hardware, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, named: DeviceConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openvino, "is_installed", lambda: False)
     model = cross_encoder(checkpoint("bert-cross"))
     with pytest.raises(MissingExtra, match=r"reranker\[openvino\]"):
         offer_exports(model, named)
     offer_exports(model, replace(named, backend="auto"))
-    assert model.ways.backend == "torch"
+    assert model.variants.backend == "torch"
     model.close()
 
 
 def test_a_warm_up_may_choose_it_and_torch_stays_where_it_is_faster(
-    checkpoint: Checkpoint, named: Hardware
+    checkpoint: Checkpoint, named: DeviceConfig
 ) -> None:
     model = cross_encoder(checkpoint("bert-cross"))
     wanted = score(model)
     offer_exports(model, replace(named, backend="auto"))
-    assert model.ways.backend == "torch"
-    for name, use in model.ways.all().items():
+    assert model.variants.backend == "torch"
+    for name, use in model.variants.all().items():
         use()
-        assert model.ways.backend == ("openvino" if name == "openvino" else "torch")
+        assert model.variants.backend == ("openvino" if name == "openvino" else "torch")
         np.testing.assert_allclose(score(model), wanted, atol=1e-4, rtol=0)
     assert tune(model, "float32").way in {"sdpa", "eager", "openvino"}
     np.testing.assert_allclose(score(model), wanted, atol=1e-4, rtol=0)
@@ -245,16 +245,18 @@ def test_a_model_of_the_config_may_have_a_backend_of_its_own(
     catalog = Catalog(
         {"cross-encoder": {"one": folder, "two": {"path": folder, "backend": "openvino"}}}
     )
-    provider = LocalModelPool(catalog, lambda: replace(FLOAT32, exports=exports), offline=True)
-    assert provider.cross_encoder("one").ways.backend == "torch"  # type: ignore[attr-defined]
-    assert provider.cross_encoder("two").ways.backend == "openvino"  # type: ignore[attr-defined]
+    provider = LocalModelPool(
+        catalog, lambda: replace(FLOAT32, openvino_cache_dir=exports), offline=True
+    )
+    assert provider.cross_encoder("one").variants.backend == "torch"  # type: ignore[attr-defined]
+    assert provider.cross_encoder("two").variants.backend == "openvino"  # type: ignore[attr-defined]
     provider.close()
     with pytest.raises(SettingsError, match="'backend' should be one of"):
         Catalog({"cross-encoder": {"two": {"path": folder, "backend": "fast"}}})
 
 
 def test_what_was_computed_by_another_backend_is_not_shared(
-    checkpoint: Checkpoint, named: Hardware
+    checkpoint: Checkpoint, named: DeviceConfig
 ) -> None:
     class Store:
         def __init__(self) -> None:
@@ -287,7 +289,7 @@ def test_nothing_is_sent_home_by_the_exporters() -> None:
 
 def test_it_is_for_the_cpu_alone() -> None:
     with pytest.raises(SettingsError, match="runs on the CPU"):
-        choose("meta", backend="openvino")
+        choose_device("meta", backend="openvino")
 
 
 def test_exports_are_kept_with_the_users_caches(monkeypatch: pytest.MonkeyPatch) -> None:

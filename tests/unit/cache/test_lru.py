@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.models import bi_encoder, cross_encoder
 from support.texts import LONG, ODD, PLAIN
 
-from reranker.cache.lru import Cache, key
+from reranker.cache.lru import Cache, cache_keys
 from reranker.types import RequestContext
 
 parts = st.lists(st.one_of(st.text(max_size=8), st.integers(-5, 5)), max_size=4)
@@ -94,20 +94,29 @@ def test_many_threads_keep_the_books_straight() -> None:
     assert stats.bytes == stats.entries * entry(50) <= 20 * entry(50)
 
 
-@given(parts, parts)
-def test_two_lists_of_parts_share_a_key_only_if_they_read_the_same(
-    one: list[str | int], other: list[str | int]
+def key(scope: list[str | int], text: str) -> bytes:
+    return cache_keys(scope, [text])[0]
+
+
+@given(parts, st.text(max_size=8), parts, st.text(max_size=8))
+def test_texts_share_a_key_only_if_they_and_their_scopes_read_the_same(
+    one: list[str | int], text: str, other: list[str | int], other_text: str
 ) -> None:
-    assert (key(*one) == key(*other)) == ([str(p) for p in one] == [str(p) for p in other])
+    same = [*map(str, one), text] == [*map(str, other), other_text]
+    assert (key(one, text) == key(other, other_text)) == same
 
 
 def test_parts_that_run_into_each_other_have_different_keys() -> None:
-    alike = [("ab", "c"), ("a", "bc"), ("abc",), ("abc", ""), ("", "abc"), ("a", "b", "c")]
-    assert len({key(*each) for each in alike}) == len(alike)
+    alike = [(["ab"], "c"), (["a"], "bc"), ([], "abc"), (["abc"], ""), ([""], "abc")]
+    assert len({key(list(scope), text) for scope, text in alike}) == len(alike)
+
+
+def test_a_text_has_the_same_key_in_any_company() -> None:
+    assert cache_keys(["s"], ["a", "b"])[1] == key(["s"], "b")
 
 
 def test_a_lone_surrogate_can_be_part_of_a_key() -> None:
-    assert key("\ud800") != key("\ufffd")
+    assert key([], "\ud800") != key([], "\ufffd")
 
 
 @pytest.mark.parametrize("name", ["m3", "bert-mean", "xlmr-cls-prompts"])
@@ -129,14 +138,14 @@ def test_a_bi_encoder_gives_the_same_with_and_without_a_cache(
                 )
                 np.testing.assert_allclose(found.vectors, wanted.vectors, atol=1e-6)
                 assert found.truncated.tolist() == wanted.truncated.tolist()
-                assert found.counts.tolist() == wanted.counts.tolist()
-                assert wanted.cached == 0
+                assert found.usage.total_tokens == wanted.usage.total_tokens
+                assert wanted.usage.cached == 0
                 for mine, theirs in zip(found.tokens or (), wanted.tokens or (), strict=True):
                     np.testing.assert_allclose(mine.vectors, theirs.vectors, atol=1e-4)
                     assert mine.ids.tolist() == theirs.ids.tolist()
                     assert mine.spans.tolist() == theirs.spans.tolist()
     assert cached.cache.stats.hits > 0
-    assert found.cached == len(texts)
+    assert found.usage.cached == len(texts)
     without.close()
     cached.close()
 
@@ -154,10 +163,10 @@ def test_a_cross_encoder_gives_the_same_with_and_without_a_cache(
                 for model in (without, cached)
             )
             np.testing.assert_allclose(found.logits, wanted.logits, atol=1e-5)
-            assert found.counts.tolist() == wanted.counts.tolist()
+            assert found.usage.total_tokens == wanted.usage.total_tokens
             assert found.truncated.tolist() == wanted.truncated.tolist()
-            assert wanted.cached == 0
-    assert found.cached == len(set(texts))
+            assert wanted.usage.cached == 0
+    assert found.usage.cached == len(set(texts))
     without.close()
     cached.close()
 

@@ -17,13 +17,13 @@ from support.redis_server import RedisServer, redis_server
 from support.texts import LONG, ODD, PLAIN
 
 from reranker import Settings
-from reranker.backends.device import Hardware
+from reranker.backends.device import DeviceConfig
 from reranker.cache import redis as redis_store
 from reranker.cache.redis import RedisStore
 from reranker.engine import Reranker
 from reranker.errors import MissingExtra, SettingsError
-from reranker.families.base import Encoded
-from reranker.families.bi_encoder import SentenceBiEncoder
+from reranker.families.roles import Encoded
+from reranker.runtime.roles import ServedBiEncoder
 from reranker.types import RequestContext
 
 Checkpoint = Callable[[str], Path]
@@ -45,7 +45,7 @@ def store(server: RedisServer) -> Iterator[RedisStore]:
     made.close()
 
 
-def encode(model: SentenceBiEncoder, tokens: bool = True, texts: list[str] = TEXTS) -> Encoded:
+def encode(model: ServedBiEncoder, tokens: bool = True, texts: list[str] = TEXTS) -> Encoded:
     return model.encode(
         texts, kind="document", max_tokens=None, tokens=tokens, context=RequestContext()
     )
@@ -54,7 +54,7 @@ def encode(model: SentenceBiEncoder, tokens: bool = True, texts: list[str] = TEX
 def assert_same(found: Encoded, wanted: Encoded, atol: float = 0) -> None:
     """Compare; two runs in other company differ by rounding, and so by at most `atol`."""
     np.testing.assert_allclose(found.vectors, wanted.vectors, rtol=0, atol=atol)
-    assert found.counts.tolist() == wanted.counts.tolist()
+    assert found.usage.total_tokens == wanted.usage.total_tokens
     assert found.truncated.tolist() == wanted.truncated.tolist()
     assert (found.tokens is None) == (wanted.tokens is None)
     for mine, theirs in zip(found.tokens or (), wanted.tokens or (), strict=True):
@@ -72,15 +72,14 @@ def test_a_second_process_finds_what_the_first_computed(
     checkpoint: Checkpoint, store: RedisStore, name: str, cache_bytes: int
 ) -> None:
     one, other = (
-        bi_encoder(checkpoint(name), cache_bytes=cache_bytes, heads=name == "m3") for _ in range(2)
+        bi_encoder(checkpoint(name), cache_bytes=cache_bytes, store=store, heads=name == "m3")
+        for _ in range(2)
     )
-    for model in (one, other):
-        model.share(store)
     for tokens in (True, False):
         wanted, found = encode(one, tokens), encode(other, tokens)
         assert_same(found, wanted)
-        assert found.cached == len(set(TEXTS))
-    assert other.runner.stats.items == 0
+        assert found.usage.cached == len(set(TEXTS))
+    assert other.scheduler.stats.items == 0
     assert other.cache.stats.shared_hits >= len(set(TEXTS))
     one.close()
     other.close()
@@ -89,27 +88,23 @@ def test_a_second_process_finds_what_the_first_computed(
 def test_pooled_vectors_alone_do_not_pass_for_token_vectors(
     checkpoint: Checkpoint, store: RedisStore
 ) -> None:
-    one, other = (bi_encoder(checkpoint("bert-mean")) for _ in range(2))
-    for model in (one, other):
-        model.share(store)
+    one, other = (bi_encoder(checkpoint("bert-mean"), store=store) for _ in range(2))
     encode(one, tokens=False)
     assert encode(other, tokens=True).tokens is not None
-    assert other.runner.stats.items == len(set(TEXTS))
+    assert other.scheduler.stats.items == len(set(TEXTS))
     one.close()
     other.close()
 
 
 def test_scores_are_shared_too(checkpoint: Checkpoint, store: RedisStore) -> None:
-    one, other = (cross_encoder(checkpoint("bert-cross")) for _ in range(2))
-    for model in (one, other):
-        model.share(store)
+    one, other = (cross_encoder(checkpoint("bert-cross"), store=store) for _ in range(2))
     wanted, found = (
         m.score("q", TEXTS, max_tokens=9, context=RequestContext()) for m in (one, other)
     )
     np.testing.assert_array_equal(found.logits, wanted.logits)
-    assert found.counts.tolist() == wanted.counts.tolist()
-    assert found.cached == len(set(TEXTS))
-    assert other.score("other", TEXTS, max_tokens=9, context=RequestContext()).cached == 0
+    assert found.usage.total_tokens == wanted.usage.total_tokens
+    assert found.usage.cached == len(set(TEXTS))
+    assert other.score("other", TEXTS, max_tokens=9, context=RequestContext()).usage.cached == 0
     one.close()
     other.close()
 
@@ -121,35 +116,32 @@ def test_models_that_answer_otherwise_share_nothing(
     shutil.copytree(checkpoint("bert-mean"), same_weights)
     pooling = same_weights / "1_Pooling/config.json"
     pooling.write_text(pooling.read_text().replace('"mean"', '"cls"'))
-    half = Hardware("cpu", "bfloat16", 1, 512)
+    half = DeviceConfig("cpu", "bfloat16", 1, 512)
     models = [
-        bi_encoder(checkpoint("bert-mean")),
-        bi_encoder(checkpoint("bert-mean"), half),
-        bi_encoder(checkpoint("bert-mean-prompts")),
-        bi_encoder(same_weights),
-        bi_encoder(checkpoint("m3"), heads=True),
-        bi_encoder(checkpoint("m3")),
+        bi_encoder(checkpoint("bert-mean"), store=store),
+        bi_encoder(checkpoint("bert-mean"), half, store=store),
+        bi_encoder(checkpoint("bert-mean-prompts"), store=store),
+        bi_encoder(same_weights, store=store),
+        bi_encoder(checkpoint("m3"), store=store, heads=True),
+        bi_encoder(checkpoint("m3"), store=store),
     ]
     for model in models:
-        model.share(store)
-        assert encode(model).cached == 0
+        assert encode(model).usage.cached == 0
         model.close()
     names = {model.cache.shared.namespace() for model in models if model.cache.shared}
     assert len(names) == len(models)
 
 
-def test_what_others_wrote_under_a_key_is_computed_anew(
+def test_what_others_wrote_under_a_key_is_computed_again(
     checkpoint: Checkpoint, store: RedisStore
 ) -> None:
-    model = cross_encoder(checkpoint("bert-cross"))
+    model = cross_encoder(checkpoint("bert-cross"), store=store)
     wanted = model.score("q", PLAIN, max_tokens=9, context=RequestContext()).logits
-    model.share(store)
-    model.score("q", PLAIN, max_tokens=9, context=RequestContext())
     for key in store._redis.keys("reranker:*"):
         store._redis.set(key, b"rubbish")
     found = model.score("q", PLAIN, max_tokens=9, context=RequestContext())
     np.testing.assert_allclose(found.logits, wanted, atol=1e-5)
-    assert found.cached == 0
+    assert found.usage.cached == 0
     model.close()
 
 
@@ -172,10 +164,10 @@ def test_a_redis_that_dies_in_the_middle_is_survived(
 ) -> None:
     monkeypatch.setattr(redis_store, "_REST_SECONDS", 0.3)
     monkeypatch.setattr(redis_store, "_ANSWER_SECONDS", 10)  # a busy machine is no outage here
-    plain, model = (bi_encoder(checkpoint("bert-mean")) for _ in range(2))
+    plain = bi_encoder(checkpoint("bert-mean"))
     with redis_server(tmp_path) as server, caplog.at_level(logging.INFO):
         store = RedisStore(server.url, 600)
-        model.share(store)
+        model = bi_encoder(checkpoint("bert-mean"), store=store)
         wanted = encode(plain)
         texts = [f"{text} {i}" for i in range(40) for text in PLAIN]
 
@@ -198,7 +190,7 @@ def test_a_redis_that_dies_in_the_middle_is_survived(
         assert_same(encode(model), wanted, atol=1e-6)
         server.start()
         until = time.monotonic() + 20
-        while encode(model).cached == 0:
+        while encode(model).usage.cached == 0:
             assert time.monotonic() < until, "Redis is not used again"
             time.sleep(0.05)
         store.close()

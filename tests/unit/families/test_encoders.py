@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.models import bi_encoder, cross_encoder
+from support.models import bi_encoder, cross_encoder, embedded_bi_encoder
 from support.texts import LONG, ODD, PLAIN
 
-from reranker.backends.device import Hardware
+from reranker.backends.device import DeviceConfig
 from reranker.errors import DeadlineExceeded, InferenceError
-from reranker.families.base import Encoded, TokenVectors
-from reranker.families.bi_encoder import MAX_TOKEN_VECTORS, SentenceBiEncoder
+from reranker.families.bi_encoder.text_reading import MAX_TOKEN_VECTORS
+from reranker.families.roles import Encoded, TokenVectors
+from reranker.runtime.roles import ServedBiEncoder
 from reranker.types import RequestContext
 
 Checkpoint = Callable[[str], Path]
 
 
-def encode(model: SentenceBiEncoder, texts: list[str], **options: Any) -> Encoded:
+def encode(model: ServedBiEncoder, texts: list[str], **options: Any) -> Encoded:
     given = {
         "kind": "document",
         "max_tokens": None,
@@ -33,7 +34,7 @@ def encode(model: SentenceBiEncoder, texts: list[str], **options: Any) -> Encode
     return model.encode(texts, **given)
 
 
-def tokens(model: SentenceBiEncoder, text: str, **options: Any) -> TokenVectors:
+def tokens(model: ServedBiEncoder, text: str, **options: Any) -> TokenVectors:
     made = encode(model, [text], **options).tokens
     assert made is not None
     return made[0]
@@ -45,7 +46,7 @@ def test_vectors_have_unit_length_and_shapes_fit(checkpoint: Checkpoint, name: s
     made = encode(model, [*PLAIN, *ODD, LONG])
     np.testing.assert_allclose(np.linalg.norm(made.vectors, axis=1), 1, atol=1e-5)
     assert made.vectors.dtype == np.float32
-    assert made.vectors.shape == (len(PLAIN) + len(ODD) + 1, model.dimension)
+    assert made.vectors.shape == (len(PLAIN) + len(ODD) + 1, model.model.dimensions)
     for each in made.tokens or ():
         assert len(each.vectors) == len(each.ids) == len(each.spans)
         np.testing.assert_allclose(np.linalg.norm(each.vectors, axis=1), 1, atol=1e-3)
@@ -87,19 +88,12 @@ def test_punctuation_and_special_tokens_have_no_vectors(checkpoint: Checkpoint) 
     assert [text[start:end] for start, end in made.spans][-1] == "paris"
     assert all(text[start:end].isalnum() for start, end in made.spans)
     nothing = tokens(model, "...!?")
-    assert nothing.vectors.shape == (0, model.dimension)
+    assert nothing.vectors.shape == (0, model.model.dimensions)
     model.close()
 
 
 def test_only_so_many_token_vectors_are_kept_of_a_text() -> None:
-    from support.models import FLOAT32
-
-    from reranker.families.loading import load_bi_encoder
-    from reranker.hub.catalog import Catalog
-    from reranker.hub.files import locate
-
-    card = Catalog().find("bi-encoder", "minilm")
-    model = load_bi_encoder(card, locate(card, offline=True), FLOAT32, 0)
+    model = embedded_bi_encoder()
     long = "word " * 1000
     made = encode(model, [long], max_tokens=512)
     assert made.tokens is not None
@@ -111,12 +105,12 @@ def test_only_so_many_token_vectors_are_kept_of_a_text() -> None:
 def test_equal_texts_are_computed_once(checkpoint: Checkpoint) -> None:
     model = bi_encoder(checkpoint("bert-mean"))
     made = encode(model, ["same"] * 50 + ["other"])
-    assert model.runner.stats.items == 2
+    assert model.scheduler.stats.items == 2
     assert len(made.vectors) == 51
     assert (made.vectors[:50] == made.vectors[0]).all()
     crossing = cross_encoder(checkpoint("bert-cross"))
     scored = crossing.score("q", ["same"] * 50, max_tokens=9, context=RequestContext())
-    assert crossing.runner.stats.items == 1
+    assert crossing.scheduler.stats.items == 1
     assert len(set(scored.logits.tolist())) == 1
     model.close()
     crossing.close()
@@ -147,7 +141,7 @@ def test_weights_that_are_not_numbers_fail_the_call_and_not_the_worker(
 ) -> None:
     model = bi_encoder(checkpoint("bert-mean"))
     crossing = cross_encoder(checkpoint("bert-cross"))
-    for network in (model.network._model, crossing._model):
+    for network in (*model.model.weights, *crossing.model.weights):
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.fill_(float("nan"))
@@ -155,8 +149,8 @@ def test_weights_that_are_not_numbers_fail_the_call_and_not_the_worker(
         encode(model, ["a"])
     with pytest.raises(InferenceError):
         crossing.score("q", ["a"], max_tokens=9, context=RequestContext())
-    assert model.runner.alive
-    assert crossing.runner.alive
+    assert model.scheduler.alive
+    assert crossing.scheduler.alive
     model.close()
     crossing.close()
 
@@ -165,7 +159,7 @@ def test_a_passed_deadline_reaches_the_network_never(checkpoint: Checkpoint) -> 
     model = bi_encoder(checkpoint("bert-mean"))
     with pytest.raises(DeadlineExceeded):
         encode(model, ["a"], context=RequestContext(deadline=0.0))
-    assert model.runner.stats.items == 0
+    assert model.scheduler.stats.items == 0
     model.close()
 
 
@@ -198,7 +192,7 @@ def test_32_threads_get_each_their_own_vectors_and_logits(checkpoint: Checkpoint
 
 
 def test_bfloat16_stays_close_to_float32(checkpoint: Checkpoint) -> None:
-    half = Hardware(device="cpu", dtype="bfloat16", threads=2, token_budget=512)
+    half = DeviceConfig(device="cpu", dtype="bfloat16", threads=2, max_batch_tokens=512)
     models = [bi_encoder(checkpoint("bert-mean"), hardware) for hardware in (half, _float32())]
     low, full = (encode(model, PLAIN).vectors for model in models)
     assert low.dtype == np.float32
@@ -207,5 +201,5 @@ def test_bfloat16_stays_close_to_float32(checkpoint: Checkpoint) -> None:
         model.close()
 
 
-def _float32() -> Hardware:
-    return Hardware(device="cpu", dtype="float32", threads=2, token_budget=512)
+def _float32() -> DeviceConfig:
+    return DeviceConfig(device="cpu", dtype="float32", threads=2, max_batch_tokens=512)

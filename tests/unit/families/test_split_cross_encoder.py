@@ -6,7 +6,7 @@ from transformers import BertConfig, BertModel
 
 from reranker.backends.cpu_bert import layout as bert_layout
 from reranker.backends.cpu_bert import prepacked_linear as packing
-from reranker.families.split_cross_encoder import ATTENTION, COSINE, TAU, SplitBert
+from reranker.families.split_cross_encoder.network import ATTENTION, COSINE, TAU, SplitBert
 
 QUERY, DOCUMENT = [1, 7, 8, 2], [1, 9, 10, 11, 12, 2]
 

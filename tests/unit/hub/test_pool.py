@@ -13,7 +13,7 @@ import pytest
 from support.live import wait_until
 from support.models import FLOAT32
 
-from reranker.backends.device import Hardware
+from reranker.backends.device import DeviceConfig
 from reranker.errors import ModelUnavailable, UnknownModel
 from reranker.hub import pool as provider_module
 from reranker.hub.catalog import Catalog
@@ -33,7 +33,7 @@ class Slow:
         self.entered = threading.Event()
         self.fault: BaseException | None = None
 
-    def __call__(self) -> Hardware:
+    def __call__(self) -> DeviceConfig:
         self.calls += 1
         self.entered.set()
         assert self.gate.wait(30)
@@ -76,7 +76,7 @@ def test_nothing_is_loaded_before_it_is_asked_for(provider: LocalModelPool, slow
 def test_sixteen_threads_share_one_load(provider: LocalModelPool, slow: Slow) -> None:
     slow.gate.clear()
     with ThreadPoolExecutor(16) as pool:
-        asked = [pool.submit(provider.bi, name) for name in ["tiny", "TINY"] * 8]
+        asked = [pool.submit(provider.bi_encoder, name) for name in ["tiny", "TINY"] * 8]
         assert slow.entered.wait(30)
         assert provider.states()["tiny"] == "loading"
         slow.gate.set()
@@ -94,7 +94,7 @@ def test_roles_are_loaded_apart(provider: LocalModelPool) -> None:
 def test_states_can_be_read_while_a_model_is_loading(provider: LocalModelPool, slow: Slow) -> None:
     slow.gate.clear()
     with ThreadPoolExecutor(2) as pool:
-        load = pool.submit(provider.bi, "tiny")
+        load = pool.submit(provider.bi_encoder, "tiny")
         assert slow.entered.wait(30)
         assert pool.submit(provider.states).result(5) == {"tiny": "loading"}
         slow.gate.set()
@@ -130,7 +130,7 @@ def test_a_folder_that_appears_later_is_loaded_then(checkpoint: Checkpoint, tmp_
 def test_a_caller_waits_no_longer_than_its_patience_and_the_load_goes_on(
     checkpoint: Checkpoint, slow: Slow
 ) -> None:
-    made = LocalModelPool(catalog(checkpoint), slow, offline=True, patience=0.05)
+    made = LocalModelPool(catalog(checkpoint), slow, offline=True, load_timeout=0.05)
     slow.gate.clear()
     with pytest.raises(ModelUnavailable, match="is being loaded"):
         made.bi_encoder("tiny")
@@ -147,7 +147,7 @@ def test_why_a_load_failed_is_told_for_a_while_to_those_who_did_not_wait(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    made = LocalModelPool(catalog(checkpoint), slow, offline=True, patience=0.05)
+    made = LocalModelPool(catalog(checkpoint), slow, offline=True, load_timeout=0.05)
     slow.gate.clear()
     slow.fault = ModelUnavailable("no route to the hub")
     with pytest.raises(ModelUnavailable, match="is being loaded"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reranker.errors import SettingsError
-from reranker.families.base import TokenVectors
+from reranker.families.roles import TokenVectors
 from reranker_methods.features.token_statistics import (
     UNIFORM,
     TokenStatistics,

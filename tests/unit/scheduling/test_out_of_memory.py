@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from reranker.errors import InferenceError
+from reranker.scheduling.batch_runner import SchedulerConfig
 from reranker.scheduling.out_of_memory import is_out_of_memory
 from reranker.scheduling.scheduler import BatchScheduler
 from reranker.types import RequestContext
@@ -45,7 +46,7 @@ class Small:
 def runner(
     model: Callable[[list[str]], Sequence[str]], budget: int = 1000
 ) -> BatchScheduler[str, str]:
-    return BatchScheduler("small", model, len, token_budget=budget)
+    return BatchScheduler("small", model, len, SchedulerConfig(budget))
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -72,7 +73,7 @@ def test_the_budget_is_halved_and_the_same_items_are_run_again(
     texts = [f"text {i:05d}" for i in range(500)]
     with caplog.at_level(logging.WARNING):
         assert made(texts, RequestContext()) == [text.upper() for text in texts]
-    assert made.token_budget == 250
+    assert made.config.max_batch_tokens == 250
     assert made.stats.halvings == 2
     assert made.stats.failed_items == 0
     warned = [r.getMessage() for r in caplog.records if "ran out of memory" in r.getMessage()]
@@ -87,7 +88,7 @@ def test_a_lowered_budget_stays_for_the_calls_after_it() -> None:
     made(["x" * 10] * 200, RequestContext())
     model.tried.clear()
     made(["x" * 10] * 200, RequestContext())
-    assert max(model.tried) <= made.token_budget == 250
+    assert max(model.tried) <= made.config.max_batch_tokens == 250
     made.close()
 
 
@@ -107,7 +108,7 @@ def test_an_item_that_does_not_fit_alone_fails_its_call_alone() -> None:
     assert isinstance(caught.value.__cause__, MemoryError)
     assert made(["fine"] * 20, RequestContext()) == ["FINE"] * 20
     assert made.stats.failed_items == 1
-    assert made.token_budget >= 1
+    assert made.config.max_batch_tokens >= 1
     made.close()
 
 
@@ -131,7 +132,7 @@ def test_an_error_of_another_kind_leaves_the_budget_alone() -> None:
     made = runner(broken)
     with pytest.raises(InferenceError):
         made(["bad", "good", "fine"], RequestContext())
-    assert (made.token_budget, made.stats.halvings) == (1000, 0)
+    assert (made.config.max_batch_tokens, made.stats.halvings) == (1000, 0)
     made.close()
 
 

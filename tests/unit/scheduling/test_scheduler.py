@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from reranker.errors import Cancelled, DeadlineExceeded, InferenceError, ModelUnavailable
+from reranker.scheduling.batch_runner import SchedulerConfig
 from reranker.scheduling.scheduler import BatchScheduler
 from reranker.scheduling.workers import IntraOpThreads, Worker
 from reranker.types import RequestContext
@@ -55,7 +57,7 @@ def model() -> Model:
 
 @pytest.fixture
 def runner(model: Model) -> Iterator[BatchScheduler[str, str]]:
-    made: BatchScheduler[str, str] = BatchScheduler("test", model, len, token_budget=40)
+    made: BatchScheduler[str, str] = BatchScheduler("test", model, len, SchedulerConfig(40))
     yield made
     model.gate.set()
     made.close()
@@ -87,7 +89,7 @@ def close_meanwhile(
 ) -> None:
     """Close a runner whose batches are held, and let them go on once it is closing."""
     closing = pool.submit(runner.close)
-    until(lambda: runner._closed)
+    until(lambda: not runner.alive)
     model.gate.set()
     closing.result(WAIT)
 
@@ -111,7 +113,7 @@ def test_calls_that_wait_together_are_merged_into_one_batch(
 ) -> None:
     block(runner, model, pool)
     calls = [pool.submit(runner, [f"call{i}"], RequestContext()) for i in range(8)]
-    until(lambda: len(runner._work.calls) == 8)
+    until(lambda: runner.waiting_jobs == 8)
     model.gate.set()
     assert [call.result(WAIT) for call in calls] == [[f"CALL{i}"] for i in range(8)]
     # Eight items of five tokens are just the budget of forty.
@@ -141,9 +143,9 @@ def test_a_call_may_ask_for_smaller_batches_for_itself_alone(
 ) -> None:
     block(runner, model, pool)
     small = pool.submit(runner, ["abcd"] * 7, RequestContext(batch_size=2))
-    until(lambda: len(runner._work.calls) == 1)
+    until(lambda: runner.waiting_jobs == 1)
     large = pool.submit(runner, ["wxyz"] * 7, RequestContext())
-    until(lambda: len(runner._work.calls) == 2)
+    until(lambda: runner.waiting_jobs == 2)
     model.gate.set()
     assert small.result(WAIT) == ["ABCD"] * 7
     assert large.result(WAIT) == ["WXYZ"] * 7
@@ -155,9 +157,9 @@ def test_ten_thousand_items_do_not_hold_up_a_call_of_one(
 ) -> None:
     block(runner, model, pool)
     huge = pool.submit(runner, ["abcd"] * 10_000, RequestContext())
-    until(lambda: len(runner._work.calls) == 1)
+    until(lambda: runner.waiting_jobs == 1)
     small = pool.submit(runner, ["hi"], RequestContext())
-    until(lambda: len(runner._work.calls) == 2)
+    until(lambda: runner.waiting_jobs == 2)
     model.gate.set()
     assert small.result(WAIT) == ["HI"]
     # It is part of the next round, which is a few batches long; the other's take a thousand.
@@ -173,9 +175,9 @@ def test_tiny_batches_asked_for_by_one_call_do_not_hold_up_the_others(
     # A batch of one takes nearly as long as a full one, so a share is counted in batches too.
     block(runner, model, pool)
     huge = pool.submit(runner, ["a"] * 2_000, RequestContext(batch_size=1))
-    until(lambda: len(runner._work.calls) == 1)
+    until(lambda: runner.waiting_jobs == 1)
     small = pool.submit(runner, ["hi"], RequestContext())
-    until(lambda: len(runner._work.calls) == 2)
+    until(lambda: runner.waiting_jobs == 2)
     model.gate.set()
     assert small.result(WAIT) == ["HI"]
     assert next(i for i, batch in enumerate(model.batches) if "hi" in batch) <= 8
@@ -187,7 +189,7 @@ def test_calls_with_much_left_take_turns(
 ) -> None:
     block(runner, model, pool)
     both = [pool.submit(runner, [letter * 4] * 400, RequestContext()) for letter in "ab"]
-    until(lambda: len(runner._work.calls) == 2)
+    until(lambda: runner.waiting_jobs == 2)
     model.gate.set()
     for call in both:
         call.result(WAIT)
@@ -257,7 +259,7 @@ def test_a_cancelled_call_ends_and_its_items_are_dropped(
     block(runner, model, pool)
     call = RequestContext()
     gone = pool.submit(runner, ["gone"] * 500, call)
-    until(lambda: len(runner._work.calls) == 1)
+    until(lambda: runner.waiting_jobs == 1)
     call.cancelled.set()
     with pytest.raises(Cancelled):
         gone.result(WAIT)
@@ -273,7 +275,7 @@ def test_a_failing_item_fails_its_own_call_alone(
     block(runner, model, pool)
     good = [pool.submit(runner, [f"g{i}"], RequestContext()) for i in range(6)]
     bad = pool.submit(runner, ["ok", "bad"], RequestContext())
-    until(lambda: len(runner._work.calls) == 7)
+    until(lambda: runner.waiting_jobs == 7)
     model.gate.set()
     assert [call.result(WAIT) for call in good] == [[f"G{i}"] for i in range(6)]
     with pytest.raises(InferenceError) as caught:
@@ -294,7 +296,7 @@ def test_a_call_that_has_failed_runs_no_further_items(
 
 def test_too_few_results_are_an_error_for_every_waiter_and_not_a_mix_up() -> None:
     runner: BatchScheduler[str, str] = BatchScheduler(
-        "short", lambda batch: batch[:-1], len, token_budget=40
+        "short", lambda batch: batch[:-1], len, SchedulerConfig(40)
     )
     with pytest.raises(InferenceError):
         runner(["a", "b", "c"], RequestContext())
@@ -311,10 +313,10 @@ def test_a_killed_worker_is_replaced_and_every_waiter_is_answered(
     model.fault = lambda text: death() if text == "kill" else None
     block(runner, model, pool)
     victim = pool.submit(runner, ["kill"], RequestContext())
-    until(lambda: len(runner._work.calls) == 1)
+    until(lambda: runner.waiting_jobs == 1)
     # More than one round's worth, so that some of it was not in hand when the worker died.
     others = [pool.submit(runner, [f"o{i:02d}"] * 40, RequestContext()) for i in range(20)]
-    until(lambda: len(runner._work.calls) == 21)
+    until(lambda: runner.waiting_jobs == 21)
     model.gate.set()
     with pytest.raises(InferenceError, match="died and was replaced"):
         victim.result(WAIT)
@@ -336,8 +338,6 @@ def test_the_runner_says_that_its_worker_is_dead_until_it_is_replaced(
     with pytest.raises(InferenceError):
         runner(["kill"], RequestContext())
     assert runner.alive  # the victim's own wait replaced it
-    runner._workers[0].thread = threading.Thread()  # one that never ran stands for a dead one
-    assert not runner.alive
     assert runner(["next"], RequestContext()) == ["NEXT"]
     assert runner.alive
 
@@ -350,7 +350,7 @@ def test_an_answer_already_given_is_not_taken_back_by_a_later_death(
     block(runner, model, pool)
     done = pool.submit(runner, ["x" * 40], RequestContext())
     killed = pool.submit(runner, ["kill"], RequestContext())
-    until(lambda: len(runner._work.calls) == 2)
+    until(lambda: runner.waiting_jobs == 2)
     model.gate.set()
     assert done.result(WAIT) == ["X" * 40]
     with pytest.raises(InferenceError):
@@ -362,7 +362,7 @@ def test_close_lets_the_running_batch_end_and_refuses_the_rest(
 ) -> None:
     block(runner, model, pool)
     waiting = [pool.submit(runner, [f"w{i}"] * 100, RequestContext()) for i in range(5)]
-    until(lambda: len(runner._work.calls) == 5)
+    until(lambda: runner.waiting_jobs == 5)
     close_meanwhile(runner, model, pool)
     for call in waiting:
         with pytest.raises(ModelUnavailable, match="shutting down"):
@@ -391,7 +391,7 @@ def test_a_death_while_closing_still_answers_every_waiter(
     model.fault = lambda text: SystemExit()
     first = block(runner, model, pool)
     waiting = pool.submit(runner, ["waits"], RequestContext())
-    until(lambda: len(runner._work.calls) == 1)
+    until(lambda: runner.waiting_jobs == 1)
     close_meanwhile(runner, model, pool)
     for call in (first, waiting):
         with pytest.raises((InferenceError, ModelUnavailable)):
@@ -399,7 +399,7 @@ def test_a_death_while_closing_still_answers_every_waiter(
 
 
 def test_close_can_be_called_twice_and_before_any_work(model: Model) -> None:
-    runner: BatchScheduler[str, str] = BatchScheduler("idle", model, len, token_budget=40)
+    runner: BatchScheduler[str, str] = BatchScheduler("idle", model, len, SchedulerConfig(40))
     runner.close()
     runner.close()
     with pytest.raises(ModelUnavailable):
@@ -426,9 +426,7 @@ def _once(runner: BatchScheduler[str, str]) -> threading.Event:
     class Interrupting(threading.Event):
         def is_set(self) -> bool:
             on_caller = not threading.current_thread().name.startswith("model ")
-            if on_caller and any(
-                waiting.context.cancelled is self for waiting in runner._work.calls
-            ):
+            if on_caller and runner.waiting_jobs:
                 raise KeyboardInterrupt
             return False
 
@@ -438,8 +436,10 @@ def _once(runner: BatchScheduler[str, str]) -> threading.Event:
 @pytest.fixture
 def lanes(model: Model) -> Iterator[BatchScheduler[str, str]]:
     """A runner with two lanes of one thread each, or one of two."""
-    made: BatchScheduler[str, str] = BatchScheduler("test", model, len, 1000, IntraOpThreads(2))
-    made.lanes = 2
+    made: BatchScheduler[str, str] = BatchScheduler(
+        "test", model, len, SchedulerConfig(1000), IntraOpThreads(2)
+    )
+    made.config = SchedulerConfig(1000, concurrent_batches=2)
     yield made
     model.gate.set()
     made.close()
@@ -466,9 +466,13 @@ def test_a_batch_alone_has_all_threads_and_two_have_half_each(pool: ThreadPoolEx
         return batch
 
     runner = BatchScheduler(
-        "test", run, len, 1000, IntraOpThreads(2, lambda n: setattr(here, "count", n))
+        "test",
+        run,
+        len,
+        SchedulerConfig(1000),
+        IntraOpThreads(2, lambda n: setattr(here, "count", n)),
     )
-    runner.lanes = 2
+    runner.config = replace(runner.config, concurrent_batches=2)
     meet = threading.Barrier(1)
     runner(["alone"], RequestContext())
     assert used == [2]
@@ -486,9 +490,13 @@ def test_a_small_batch_is_done_by_one_thread() -> None:
         return batch
 
     runner = BatchScheduler(
-        "test", run, len, 1000, IntraOpThreads(2, lambda n: setattr(here, "count", n))
+        "test",
+        run,
+        len,
+        SchedulerConfig(1000),
+        IntraOpThreads(2, lambda n: setattr(here, "count", n)),
     )
-    runner.small = 100
+    runner.config = replace(runner.config, single_thread_tokens=100)
     for text in ("x" * 100, "x" * 101):
         runner([text], RequestContext())
     runner(["x" * 40, "x" * 60], RequestContext())  # 120 with its padding
@@ -501,7 +509,7 @@ def test_what_comes_while_a_batch_has_all_threads_is_merged(
 ) -> None:
     block(lanes, model, pool)
     calls = [pool.submit(lanes, [f"call{i}"], RequestContext()) for i in range(8)]
-    until(lambda: len(lanes._work.calls) == 8)
+    until(lambda: lanes.waiting_jobs == 8)
     time.sleep(0.05)
     assert len(model.batches) == 1, "a second batch would have had no thread of its own"
     model.gate.set()
@@ -528,7 +536,7 @@ def test_a_lane_that_dies_fails_what_it_had_in_hand_and_not_the_other_lane_s(
     block(lanes, model, pool)
     good = pool.submit(lanes, ["g" * 900], RequestContext())
     bad = pool.submit(lanes, ["kill" * 200], RequestContext())
-    until(lambda: len(lanes._work.calls) == 2)
+    until(lambda: lanes.waiting_jobs == 2)
     model.gate.set()
     assert good.result(WAIT) == ["G" * 900]
     with pytest.raises(InferenceError, match="died and was replaced"):
@@ -590,7 +598,7 @@ def test_a_worker_that_dies_while_it_plans_leaves_nobody_waiting(
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("reranker.scheduling.scheduler.plan", fails)
+        patch.setattr("reranker.scheduling.queue.plan", fails)
         with pytest.raises(InferenceError, match="died"):
             lanes(["x"], RequestContext())
     assert lanes(["after"], RequestContext()) == ["AFTER"]
@@ -613,7 +621,7 @@ def test_where_there_is_no_thread_for_a_second_lane_the_first_does_the_work(
 
 def test_a_lane_that_is_one_too_many_ends(lanes: BatchScheduler[str, str], model: Model) -> None:
     lanes(["x" * 300] * 6, RequestContext())
-    lanes.lanes = 1
+    lanes.config = replace(lanes.config, concurrent_batches=1)
     for _ in range(10):
         assert lanes(["x" * 300] * 6, RequestContext()) == ["X" * 300] * 6
     until(lambda: lanes._workers[1].thread is None)
@@ -634,8 +642,8 @@ def test_calls_one_after_the_other_stay_on_one_lane(pool: ThreadPoolExecutor) ->
         ran.append(threading.get_ident())
         return batch
 
-    runner = BatchScheduler("test", run, len, 1000, IntraOpThreads(2))
-    runner.lanes = 2
+    runner = BatchScheduler("test", run, len, SchedulerConfig(1000), IntraOpThreads(2))
+    runner.config = replace(runner.config, concurrent_batches=2)
     for number in range(50):
         runner([f"call {number}"], RequestContext())
     runner.close()

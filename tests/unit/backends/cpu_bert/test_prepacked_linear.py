@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from reranker.backends.base import prepack_weights
 from support.memory import needs_proc, printed_by
 from support.models import FLOAT32, bi_encoder, cross_encoder, needs_onednn
 from support.texts import LONG, ODD, PLAIN
 from torch import nn
 from transformers.activations import GELUActivation
 
-from reranker.backends.base import prepack_weights
 from reranker.backends.cpu_bert import prepacked_linear as packing
 from reranker.backends.cpu_bert.prepacked_linear import (
     PrepackedLinear,
@@ -29,8 +29,8 @@ from reranker.backends.cpu_bert.prepacked_linear import (
     pack,
     unpack,
 )
+from reranker.backends.fingerprint import fingerprint
 from reranker.backends.variants import ExecutionVariants
-from reranker.cache.tier import fingerprint
 from reranker.hub.catalog import Catalog
 from reranker.hub.pool import LocalModelPool
 from reranker.types import RequestContext
@@ -48,9 +48,9 @@ def score(model: Any) -> np.ndarray:
 
 def exact_score(model: Any) -> np.ndarray:
     """Score in float64: in float32 the last bits depend on where a product's buffers lie."""
-    model.ways.network.double()
+    model.variants.network.double()
     made = score(model)
-    model.ways.network.float()
+    model.variants.network.float()
     return made
 
 
@@ -61,18 +61,18 @@ def layers(network: nn.Module) -> list[str]:
 @pytest.mark.parametrize("name", ["bert-cross", "xlmr-cross"])
 def test_a_packed_cross_encoder_scores_as_before(checkpoint: Checkpoint, name: str) -> None:
     model = cross_encoder(checkpoint(name))
-    wanted, exact, before = score(model), exact_score(model), layers(model.ways.network)
-    weights = copy.deepcopy(model.ways.network.state_dict())
-    model.ways.pack()
-    assert model.ways.packed
+    wanted, exact, before = score(model), exact_score(model), layers(model.variants.network)
+    weights = copy.deepcopy(model.variants.network.state_dict())
+    model.variants.pack()
+    assert model.variants.packed
     # Each of the two layers has six, and the last is followed by the GELU that it takes in.
-    assert layers(model.ways.network).count("PrepackedLinear") >= 12
-    assert layers(model.ways.network).count("Linear") == 0
+    assert layers(model.variants.network).count("PrepackedLinear") >= 12
+    assert layers(model.variants.network).count("Linear") == 0
     np.testing.assert_allclose(score(model), wanted, atol=1e-5, rtol=0)
-    unpack(model.ways.network)
-    assert not model.ways.packed
-    assert layers(model.ways.network) == before
-    for name, part in model.ways.network.state_dict().items():
+    unpack(model.variants.network)
+    assert not model.variants.packed
+    assert layers(model.variants.network) == before
+    for name, part in model.variants.network.state_dict().items():
         assert torch.equal(part, weights[name])
     np.testing.assert_allclose(exact_score(model), exact, atol=1e-6, rtol=0)
 
@@ -89,7 +89,7 @@ def test_a_packed_bi_encoder_answers_as_before(checkpoint: Checkpoint, name: str
         return made.vectors, [each.vectors for each in made.tokens]
 
     wanted, weight = encode(), model.weight_bytes
-    model.ways.pack()
+    model.variants.pack()
     made = encode()
     np.testing.assert_allclose(made[0], wanted[0], atol=1e-5, rtol=0)
     for one, other in zip(made[1], wanted[1], strict=True):
@@ -119,13 +119,13 @@ def test_a_packed_layer_is_the_layer(
 
 def test_the_state_dict_is_that_of_the_plain_network(checkpoint: Checkpoint) -> None:
     model = cross_encoder(checkpoint("bert-cross"))
-    ways = model.ways
+    ways = model.variants
     wanted, mark = ways.network.state_dict(), fingerprint([ways.network])
     ways.pack()
     made = ways.network.state_dict()
     assert made.keys() == wanted.keys()
     assert all(torch.equal(made[name], wanted[name]) for name in wanted)
-    with ways.plain_weights(model.runner.exclusive):
+    with ways.plain_weights(model.scheduler.exclusive):
         assert fingerprint([ways.network]) == mark
         assert not ways.packed
     assert ways.packed
@@ -134,12 +134,12 @@ def test_the_state_dict_is_that_of_the_plain_network(checkpoint: Checkpoint) -> 
 def test_requests_meet_no_network_that_is_half_unpacked(checkpoint: Checkpoint) -> None:
     model = cross_encoder(checkpoint("bert-cross"))
     wanted = score(model)
-    model.ways.pack()
+    model.variants.pack()
     over = threading.Event()
 
     def switch() -> None:
         while not over.is_set():
-            with model.ways.plain_weights(model.runner.exclusive):
+            with model.variants.plain_weights(model.scheduler.exclusive):
                 pass
 
     with ThreadPoolExecutor(1) as pool:
@@ -177,12 +177,14 @@ def test_a_model_that_answers_otherwise_when_packed_stays_plain(
     monkeypatch.setattr(PrepackedLinear, "forward", lambda self, rows: 1.5 * forward(self, rows))
     prepack_weights(model, "float32")
     assert "packed weights are left out" in caplog.text
-    assert list(model.ways.all()) == ["sdpa", "eager"]
+    assert list(model.variants.all()) == ["sdpa", "eager"]
     np.testing.assert_allclose(exact_score(model), wanted, atol=1e-6, rtol=0)
 
 
 def test_packing_by_name_that_cannot_be_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    ExecutionVariants("half", nn.Sequential(nn.Linear(4, 4)).half(), weights="packed").pack()
+    ExecutionVariants(
+        "half", nn.Sequential(nn.Linear(4, 4)).half(), cpu_weight_layout="packed"
+    ).pack()
     assert "half keeps its weights plain" in caplog.text
 
 
@@ -255,7 +257,7 @@ def test_a_network_of_another_make_keeps_its_activation(activation: nn.Module) -
 def test_which_layouts_are_offered(
     checkpoint: Checkpoint, weights: str, offered: list[str]
 ) -> None:
-    network = cross_encoder(checkpoint("bert-cross")).ways.network
+    network = cross_encoder(checkpoint("bert-cross")).variants.network
     ways = ExecutionVariants("model", network, weights=weights)
     ways.pack()
     assert list(ways.all()) == offered
@@ -274,8 +276,8 @@ def test_a_model_is_packed_when_it_is_loaded(
     provider = LocalModelPool(catalog, lambda: replace(FLOAT32, weights=weights), offline=True)
     try:
         model: Any = provider.cross_encoder("mine")
-        assert model.ways.packed is packed
-        assert model.runner.lanes == 2
+        assert model.variants.packed is packed
+        assert model.scheduler.config.concurrent_batches == 2
     finally:
         provider.close()
 
@@ -285,7 +287,7 @@ import torch
 from reranker.backends.device import choose
 from reranker.backends.cpu_bert.prepacked_linear import PrepackedLinear
 
-choose("cpu", threads=1)
+choose_device("cpu", threads=1)
 torch.set_num_threads(1)
 
 linear, seen = PrepackedLinear(torch.nn.Linear(384, 384).requires_grad_(False)), {}

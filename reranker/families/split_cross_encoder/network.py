@@ -1,93 +1,25 @@
-"""A cross-encoder that grows out of a bi-encoder: texts are read apart, then together.
+"""A cross-encoder grown out of a bi-encoder: texts are encoded apart, then together.
 
-The lower layers read query and document apart, exactly as the bi-encoder does, and stay as
-they are; the upper layers read both together (MacAvaney et al., "Efficient Document
-Re-Ranking for Transformers by Precomputing Term Representations", SIGIR 2020), and each of
-their heads has a gate that says how much a token heeds the other text. The head compares the
-two texts' states as a bi-encoder would, by pooled cosine and soft late interaction, and adds
-what a small network makes of both. So training starts from a ranking instead of from chance:
-it has to learn only what reading together adds, which a few minutes on a CPU can teach.
+The lower layers read query and document apart, exactly as the bi-encoder does, and stay frozen;
+the upper layers read both together (PreTTR: MacAvaney et al., "Efficient Document Re-Ranking for
+Transformers by Precomputing Term Representations", SIGIR 2020), and a trained bias of each head
+is added to its attention between the two texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from tokenizers.processors import TemplateProcessing
 from torch import nn
-from torch.nn import functional
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from reranker.backends.cpu_bert.layer import run_layers
 from reranker.backends.cpu_bert.layout import Layout
-
-TAU = 0.05  # a cosine: temperature of the soft late interaction
-COSINE = (0.38, 0.21)
-ATTENTION = (0.39, 0.19)
-"""Mean and deviation of the bi-encoder's two scores over training pairs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Logits:
-    """What the network returns; named as transformers names it."""
-
-    logits: torch.Tensor
-
-
-class Interaction(nn.Module):
-    """The head: a learnt sum of pooled cosine, soft late interaction and a small network.
-
-    Args:
-        width: of the token states.
-        hidden: of the small network over both pooled vectors.
-    """
-
-    def __init__(self, width: int, hidden: int = 128) -> None:
-        super().__init__()
-        self.scales = nn.Parameter(torch.tensor([1.25, 1.25]))
-        self.weigh = nn.Linear(width, 1)
-        self.inner = nn.Linear(2 * width, hidden)
-        self.outer = nn.Linear(hidden, 1)
-        for part in (self.weigh, self.outer):
-            nn.init.zeros_(part.weight)
-            nn.init.zeros_(part.bias)
-
-    def forward(
-        self,
-        states: torch.Tensor,
-        query: torch.Tensor,
-        document: torch.Tensor,
-        queries_end: int | None = None,
-    ) -> torch.Tensor:
-        """Return the logits (n,) of token states (n, length, width), given where each text is.
-
-        Args:
-            states: float32.
-            query: (n, length) True at the query's tokens, special ones included.
-            document: the same for the document.
-            queries_end: where the last query ends, if that is known.
-        """
-        pooled_query, pooled_document = (_mean(states, part) for part in (query, document))
-        # Written out, since OpenVINO cannot convert torch's own cosine.
-        pooled = (pooled_query, pooled_document)
-        unit_query, unit_document = (functional.normalize(each, dim=-1) for each in pooled)
-        cosine = (unit_query * unit_document).sum(-1)
-        unit = functional.normalize(states, dim=-1)
-        similarity = unit[:, :queries_end] @ unit.transpose(1, 2)
-        share = (similarity / TAU).masked_fill(~document[:, None, :], -torch.inf).softmax(-1)
-        matched = (share * similarity).sum(-1)
-        heed = functional.softplus(_linear(self.weigh, states[:, :queries_end])[..., 0])
-        weight = heed * query[:, :queries_end]
-        attention = (weight * matched).sum(-1) / weight.sum(-1)
-        both = (pooled_query * pooled_document, (pooled_query - pooled_document).abs())
-        learnt = _linear(self.outer, functional.gelu(_linear(self.inner, torch.cat(both, -1))))
-        parts = torch.stack(
-            [(cosine - COSINE[0]) / COSINE[1], (attention - ATTENTION[0]) / ATTENTION[1]], -1
-        )
-        return parts @ self.scales.float() + learnt[:, 0]
+from reranker.families.split_cross_encoder.interaction import Interaction
 
 
 class SplitBert(nn.Module):
@@ -108,7 +40,7 @@ class SplitBert(nn.Module):
         self.apart = int(config.layers_apart)
         self.bert = BertModel(config, add_pooling_layer=False)
         joint = config.num_hidden_layers - self.apart
-        # A gate is added to the logarithm of the attention to the other text; 0 is neutral.
+        # Cross-text attention bias of each head, named as in the shipped weights; 0 is neutral.
         self.gates = nn.Parameter(torch.zeros(joint, config.num_attention_heads))
         self.segments = nn.Parameter(torch.zeros(2, config.hidden_size))
         self.interaction = Interaction(config.hidden_size)
@@ -149,7 +81,7 @@ class SplitBert(nn.Module):
 
     def forward(
         self, input_ids: torch.Tensor, token_type_ids: torch.Tensor, attention_mask: torch.Tensor
-    ) -> Logits:
+    ) -> SequenceClassifierOutput:
         """Return the logits (n, 1), float32.
 
         Args:
@@ -162,14 +94,14 @@ class SplitBert(nn.Module):
         query, document = real & (token_type_ids == 0), real & (token_type_ids == 1)
         layout = Layout.of(count, length, real, by_text=not torch.is_grad_enabled())
         if layout.lengths is not None:
-            layout = layout._replace(halves=query.sum(1).tolist())
+            layout = layout._replace(query_lengths=query.sum(1).tolist())
         rows = self.read_apart(input_ids, token_type_ids, real, layout)
         rows = self.read_together(rows, token_type_ids, real, layout)
         states = layout.padded(rows).view(count, length, -1)
         with torch.autocast(states.device.type, enabled=False):
-            end = None if layout.halves is None else max(layout.halves)
+            end = None if layout.query_lengths is None else max(layout.query_lengths)
             logits = self.interaction(states.float(), query, document, end)
-        return Logits(logits[:, None])
+        return SequenceClassifierOutput(logits=logits[:, None])
 
     def read_apart(
         self, ids: torch.Tensor, types: torch.Tensor, real: torch.Tensor, layout: Layout
@@ -182,8 +114,8 @@ class SplitBert(nn.Module):
         )
         rows = layout.rows(states.flatten(0, 1))
         layers = self.bert.encoder.layer[: self.apart]
-        if layout.lengths is not None and layout.halves is not None:
-            pairs = zip(layout.halves, layout.lengths, strict=True)
+        if layout.lengths is not None and layout.query_lengths is not None:
+            pairs = zip(layout.query_lengths, layout.lengths, strict=True)
             lengths = [each for half, whole in pairs for each in (half, whole - half)]
             return run_layers(layers, rows, Layout(len(lengths), max(lengths), lengths))
         return run_layers(layers, rows, layout, (_same(types) & real[:, None, :])[:, None])
@@ -195,7 +127,7 @@ class SplitBert(nn.Module):
         rows = rows + self.segments.to(rows.dtype)[layout.rows(types.flatten())]
         layers, gates = self.bert.encoder.layer[self.apart :], self.gates.to(rows.dtype)
         if layout.lengths is not None:
-            return run_layers(layers, rows, layout, gates=gates)
+            return run_layers(layers, rows, layout, cross_text_bias=gates)
         across = (~_same(types))[:, None].to(rows.dtype)
         padding = torch.zeros_like(real, dtype=rows.dtype).masked_fill(~real, -torch.inf)
         for layer, gate in zip(layers, gates, strict=True):
@@ -217,13 +149,3 @@ def pair_frame(tokenizer: PreTrainedTokenizerBase) -> TemplateProcessing:
 def _same(types: torch.Tensor) -> torch.Tensor:
     """Return (n, length, length) True where two tokens are of the same text of a pair."""
     return types[:, :, None] == types[:, None, :]
-
-
-def _mean(states: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    share = chosen / chosen.sum(1, keepdim=True)
-    return (share[:, None, :].to(states.dtype) @ states)[:, 0]
-
-
-def _linear(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
-    """Apply a layer in float32, whatever the number format of the network around it."""
-    return functional.linear(x, layer.weight.float(), layer.bias.float())

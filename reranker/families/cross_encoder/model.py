@@ -1,0 +1,134 @@
+"""A cross-encoder: query and document read together, one float32 logit a pair.
+
+(Nogueira and Cho, "Passage Re-ranking with BERT", 2019.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from sentence_transformers import CrossEncoder
+
+from reranker.backends.cpu_bert.unpad import remove_padding
+from reranker.families.base import Checkpoint, Features, Run, ScoreOptions
+from reranker.families.checkpoint_files import library_options, reading_files
+from reranker.families.cross_encoder.pair_reading import PairItem, PairReading
+from reranker.families.records import ScoreCodec, ScoreRecord
+from reranker.tokenization.collate import collate, window_of
+from reranker.tokenization.tokenizer import TextTokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from transformers import PreTrainedTokenizerBase
+
+    from reranker.backends.device import DeviceConfig
+
+_QUERIES = (
+    "how do vaccines work",
+    "What is the capital of Australia?",
+    "best way to store fresh basil",
+    "why does the moon always show the same face",
+    "python read a file line by line",
+    "symptoms of iron deficiency in adults",
+    "Who wrote the first computer program?",
+    "difference between a loan and a mortgage",
+)
+"""Queries of the pairs that ways of running are compared on."""
+
+
+class CrossEncoderModel:
+    """A network that returns one logit a pair; see `FamilyModel`.
+
+    Args:
+        network: moved here to the device and dtype.
+        tokenizer: its tokenizer.
+        config: where to run.
+        declared_window: tokens that the model says it can read, if it does.
+    """
+
+    codec = ScoreCodec()
+    dimensions: int | None = None
+
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        config: DeviceConfig,
+        declared_window: int | None = None,
+    ) -> None:
+        self.window = window_of(network.config, declared_window)
+        self.tokenizer = TextTokenizer(tokenizer.backend_tokenizer)
+        self.network: torch.nn.Module = network.to(
+            device=config.device, dtype=config.torch_dtype
+        ).eval()
+        self._inputs = tokenizer.model_input_names
+        self._pad = int(tokenizer.pad_token_id or 0)
+
+    @property
+    def weights(self) -> Sequence[torch.nn.Module]:
+        """The network."""
+        return [self.network]
+
+    @property
+    def definition(self) -> str:
+        """The tokenizer, and what the network takes."""
+        return f"{self.tokenizer.definition}\n{self._inputs}"
+
+    def read(self, options: ScoreOptions) -> PairReading:
+        """Return how documents are read beside the query."""
+        return PairReading.of(options, self.tokenizer, self.window)
+
+    def forward(self, items: list[PairItem], run: Run) -> list[ScoreRecord]:
+        """Compute a batch's records."""
+        logits = run(self.features(items)).float().reshape(len(items), -1)[:, 0].cpu().tolist()
+        return [
+            ScoreRecord(logit, item.count, item.truncated)
+            for logit, item in zip(logits, items, strict=True)
+        ]
+
+    def outputs(self, records: Sequence[ScoreRecord]) -> NDArray[np.float32]:
+        """Return the (n,) logits."""
+        return np.array([record.logit for record in records], dtype=np.float32)
+
+    def sample_items(self, texts: Sequence[str], length: int) -> list[PairItem]:
+        """Return pairs of that many tokens, with various queries."""
+        room = min(length, self.window) - self.tokenizer.pair.size
+        queries = [cut.ids for cut in self.tokenizer(_QUERIES, room // 2)]
+        items = []
+        for number, cut in enumerate(self.tokenizer(texts, room)):
+            query = queries[number % len(queries)]
+            ids = cut.ids[: room - len(query)]
+            items.append(PairItem(*self.tokenizer.pair.around(query, ids), len(ids), False))
+        return items
+
+    def features(self, items: list[PairItem]) -> Features:
+        """Return a padded batch."""
+        return collate([(item.ids, item.types) for item in items], self._pad, self._inputs)
+
+
+def load(checkpoint: Checkpoint, config: DeviceConfig) -> CrossEncoderModel:
+    """Load a checkpoint; see `CrossEncoderFamily`."""
+    card = checkpoint.card
+    with reading_files(card, checkpoint.folder):
+        model = CrossEncoder(str(checkpoint.folder), **library_options(checkpoint))
+        _check_classifier(model.model, checkpoint.require_files())
+        remove_padding(model.model)
+    window = min(filter(None, (card.max_tokens, model.max_seq_length)), default=None)
+    return CrossEncoderModel(model.model, model.tokenizer, config, window)
+
+
+def _check_classifier(network: Any, weights: Path) -> None:
+    """Refuse weights without a classifier, in whose place the library would put random numbers."""
+    if weights.suffix != ".safetensors":
+        return
+    body = f"{network.base_model_prefix}."
+    needed = {name for name in network.state_dict() if not name.startswith(body)}
+    with safe_open(weights, framework="pt") as file:
+        if needed and needed.isdisjoint(file.keys()):
+            raise ValueError(f"no weights for {min(needed)}")

@@ -1,0 +1,1 @@
+"""One runtime that serves the models of every family."""

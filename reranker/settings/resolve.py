@@ -1,0 +1,212 @@
+"""Resolving settings: argument over RERANKER_* variable over config file over default.
+
+Each value is resolved once, with where it came from. A config file is TOML:
+
+    [engine]
+    offline = true
+
+    [engine.tuning]
+    threads = 4
+
+    [server]
+    port = 8080
+
+    [bi-encoders]
+    "bge-reranker-v2-m3" = "all-MiniLM-L6-v2"
+
+An unknown key, table or RERANKER_* variable is an error, named with its file and line. A setting
+that was renamed or moved keeps its old name for one release, with a warning.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Generic, TypeVar, get_args, get_origin
+
+from pydantic import ValidationError
+
+from reranker.errors import SettingsError
+from reranker.hub.catalog import Catalog
+from reranker.model_card import ROLES
+from reranker.settings.config_file import CONFIG_VARIABLE, Config
+from reranker.settings.section import Section, inner_sections, leaves, place_of, put
+
+log = logging.getLogger("reranker.settings")
+
+PREFIX = "RERANKER_"
+MODEL_TABLES = tuple(f"{role}s" for role in ROLES)
+MODEL_FIELDS = tuple(table.replace("-", "_") for table in MODEL_TABLES)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved(Generic[SectionT]):
+    """A section's values, and for each, those of inner sections among them, where it came from."""
+
+    value: SectionT
+    sources: Mapping[str, str]
+
+
+def resolve(
+    section: type[SectionT],
+    table: str,
+    config: Config,
+    arguments: Mapping[str, object],
+    environ: Mapping[str, str] | None = None,
+) -> Resolved[SectionT]:
+    """Resolve one section.
+
+    Args:
+        section: the fields, their types and defaults.
+        table: its table in the config file.
+        config: the file.
+        arguments: values by name, inner ones too; None counts as absent.
+        environ: the environment; the process's own by default.
+
+    Raises:
+        SettingsError: a value cannot be used, or a key is unknown.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources = {name: "default" for name, _, _ in leaves(section)}
+
+    def assign(name: str, value: object, source: str) -> None:
+        inner, new = place_of(section, name) or ("", name)
+        put(values, inner, new, value)
+        sources[new] = source
+
+    for name, value, place in _from_file(section, table, config):
+        assign(name, value, place)
+    for variable, name, kind in _variables(section):
+        if variable in environ:
+            assign(name, _parse(kind, environ[variable]), variable)
+    for name, argument in arguments.items():
+        if argument is not None:
+            assign(name, argument, f"argument {name}")
+    try:
+        resolved = section(**values)
+    except ValidationError as error:
+        raise _refused(section, config, sources, error) from error
+    _check_models(resolved, config)
+    return Resolved(resolved, sources)
+
+
+def check_known(
+    sections: Mapping[str, type[Section]], config: Config, environ: Mapping[str, str] | None = None
+) -> None:
+    """Refuse tables and RERANKER_* variables that no section knows.
+
+    Raises:
+        SettingsError: with the nearest known name.
+    """
+    environ = os.environ if environ is None else environ
+    check_tables(config, sections)
+    known = {CONFIG_VARIABLE} | {
+        variable for section in sections.values() for variable, _, _ in _variables(section)
+    }
+    for variable in environ:
+        if variable.startswith(PREFIX) and variable not in known:
+            near = difflib.get_close_matches(variable, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"unknown variable {variable}{hint}")
+
+
+def check_tables(config: Config, sections: Iterable[str]) -> None:
+    """Refuse tables of the file that are none of these, and no table of models."""
+    known = [*sections, *MODEL_TABLES]
+    for table in config.tables:
+        if table not in known:
+            raise SettingsError(f"{config.where(table)}: unknown table; known: {', '.join(known)}")
+
+
+def _from_file(
+    section: type[Section], table: str, config: Config
+) -> Iterator[tuple[str, object, str]]:
+    """Yield name, value and place of what the file sets, with a warning for old names."""
+    values = config.tables.get(table, {})
+    if not isinstance(values, dict):
+        raise SettingsError(f"{config.where(table)}: should be a table")
+    inner_tables = inner_sections(section)
+    for name, value in values.items():
+        if name in inner_tables:
+            if not isinstance(value, dict):
+                raise SettingsError(f"{config.where(table, name)}: should be a table")
+            for inner_name, inner_value in value.items():
+                place = config.where(table, inner_name)
+                yield _known(section, name, inner_name, place), inner_value, place
+        else:
+            place = config.where(table, name)
+            yield _known(section, "", name, place), value, place
+    for models, field in zip(MODEL_TABLES, MODEL_FIELDS, strict=True):
+        if field in section.model_fields and models in config.tables:
+            yield field, config.tables[models], config.where(models)
+
+
+def _known(section: type[Section], inner: str, name: str, place: str) -> str:
+    """Return a setting's name of the file, or refuse it; warn if it is old or in an old table."""
+    found = place_of(section, name) if name not in MODEL_FIELDS else None
+    if found is None or (inner and found[0] != inner):
+        raise SettingsError(f"{place}: unknown setting{_near(name, section)}")
+    if found != (inner, name):
+        where = f" in the table {found[0]!r}" if found[0] else ""
+        log.warning("%s is now %r%s; change it before the next release", place, found[1], where)
+    return name
+
+
+def _variables(section: type[Section]) -> Iterator[tuple[str, str, Any]]:
+    """Yield variable, setting and type, old names of settings included."""
+    for name, _, kind in leaves(section):
+        yield PREFIX + name.upper(), name, kind
+    for each in [section, *inner_sections(section).values()]:
+        for old, new in each.renamed.items():
+            yield PREFIX + old.upper(), old, each.model_fields[new].annotation
+
+
+def _parse(kind: Any, text: str) -> object:
+    """Read a variable; a list is written with commas."""
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if any(get_origin(each) in (tuple, list) for each in kinds):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+def _refused(
+    section: type[Section], config: Config, sources: Mapping[str, str], error: ValidationError
+) -> SettingsError:
+    """Return the first thing that is wrong, with where it was set."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    name = path[0]
+    if name in inner_sections(section):
+        name = path[min(1, len(path) - 1)]
+    source = sources.get(name, name)
+    if name in MODEL_FIELDS and source != "default" and len(path) > 1:
+        source = config.where(name.replace("_", "-"), path[1])
+    hint = _near(name, section) if place_of(section, name) is None else ""
+    return SettingsError(f"{source}: {first['msg']}{hint}", param=name)
+
+
+def _check_models(section: Section, config: Config) -> None:
+    """Reject an invalid model entry, reporting its line."""
+    configured = {role: getattr(section, f"{role.replace('-', '_')}s", {}) for role in ROLES}
+    try:
+        Catalog(configured)
+    except SettingsError as error:
+        table, _, name = (error.param or "").partition(".")
+        if config.path is None or name not in config.tables.get(table, {}):
+            raise
+        place = config.where(table, name)
+        message = error.message.removeprefix(f"{error.param}: ")
+        raise SettingsError(f"{place}: {message}", param=error.param) from error
+
+
+def _near(name: str, section: type[Section]) -> str:
+    near = difflib.get_close_matches(name, [leaf for leaf, _, _ in leaves(section)], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
