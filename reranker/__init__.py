@@ -8,6 +8,7 @@ Importing this package loads neither torch nor a model.
 
 from reranker.engine import Reranker
 from reranker.errors import (
+    Cancelled,
     DeadlineExceeded,
     InferenceError,
     InvalidRequest,
@@ -20,31 +21,65 @@ from reranker.errors import (
     UnknownMethod,
     UnknownModel,
 )
+from reranker.hub.base import ModelPool
+from reranker.operations import Embeddings, EmbedRequest, TokenizeRequest
+from reranker.pipeline.pipeline import (
+    Candidates,
+    Pipeline,
+    Stage,
+    StageOutput,
+    cosine_scale,
+    sigmoid_scale,
+)
 from reranker.pipeline.registry import register
+from reranker.pipeline.stages import BiEncoderStage, CrossEncoderStage
 from reranker.settings import Settings
-from reranker.types import Document, Ranking, RerankRequest, ScoredDocument, Usage
+from reranker.types import (
+    Document,
+    Ranking,
+    RequestContext,
+    RerankRequest,
+    ScoredDocument,
+    Span,
+    Usage,
+)
 
 __all__ = [
+    "BiEncoderStage",
+    "Cancelled",
+    "Candidates",
+    "CrossEncoderStage",
     "DeadlineExceeded",
     "Document",
+    "EmbedRequest",
+    "Embeddings",
     "InferenceError",
     "InvalidRequest",
     "MissingExtra",
+    "ModelPool",
     "ModelUnavailable",
     "Overloaded",
+    "Pipeline",
     "PluginError",
     "Ranking",
+    "RequestContext",
     "RerankRequest",
     "Reranker",
     "RerankerError",
     "ScoredDocument",
     "Settings",
     "SettingsError",
+    "Span",
+    "Stage",
+    "StageOutput",
+    "TokenizeRequest",
     "UnknownMethod",
     "UnknownModel",
     "Usage",
     "__version__",
+    "cosine_scale",
     "register",
+    "sigmoid_scale",
 ]
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Spans: the parts of a document that the query's tokens attend to, to explain a score."""
+"""Spans: the parts of a document that best match the query's tokens, to explain a score."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def best_spans(
 
     Every query token picks its nearest document token (the alignment that attention tends
     to as tau goes to 0). Picked tokens that touch or stand a space apart are merged, a
-    word cut into pieces is completed. A span's rank is the weight times the cosine that its
+    word split into pieces is completed. A span's rank is the weight times the cosine that its
     picks collect; its score is the mean cosine of those picks.
 
     Args:

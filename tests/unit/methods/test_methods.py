@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from reranker.errors import InferenceError
-from reranker.pipeline.bi_encoder_stage import search
-from reranker.pipeline.registry import _registered
+from reranker.pipeline import registry
+from reranker.pipeline.stages import search
 
 DOCUMENTS = ["a lazy dog sleeps", "the quick brown fox", "fox", "a red fox and a dog", "?!", "fox"]
 QUERY = "quick brown fox"
@@ -79,6 +79,28 @@ def test_counts_the_query_once_a_model_and_every_distinct_text(rank, method, opt
     models = len(ranking.models)
     assert ranking.usage.query_tokens == 3 * models
     assert ranking.usage.document_tokens == 3 * models
+
+
+@every_method
+@pytest.mark.parametrize("count", [3, 300])
+def test_usage_is_all_that_the_models_read(rank, models, method, options, count):
+    documents = [f"text number {i % 200}" for i in range(count)]
+
+    ranking = rank(method, QUERY, documents, stage1_top_k=10, **options)
+
+    assert ranking.usage == models.bi.usage + models.cross.usage
+
+
+def test_best_counts_what_it_reads_a_second_time(rank):
+    documents = [f"text {i}" for i in range(300)]
+
+    once = rank("fast", QUERY, documents, stage1_top_k=10).usage
+    ranking = rank("best", QUERY, documents, stage1_top_k=10)
+
+    again = sum(len(documents[result.index].split()) for result in ranking)
+    assert again == 20
+    assert ranking.usage.document_tokens == once.document_tokens + again
+    assert ranking.usage.query_tokens == once.query_tokens
 
 
 @every_method
@@ -172,7 +194,7 @@ def test_search_gives_each_vector_the_same_product_alone_and_in_company():
 
 @pytest.mark.parametrize("name", ["fast", "standard", "optimal", "best"])
 def test_a_builder_reads_as_its_own_specification(name):
-    method = _registered[name]
+    method = registry.get(name)
 
     assert len(inspect.getsource(method.build).splitlines()) <= 40
     assert method.two_stage == (name in ("optimal", "best"))
