@@ -23,16 +23,14 @@ from reranker.errors import (
 )
 from reranker.hub.base import ModelPool
 from reranker.operations import Embeddings, EmbedRequest, TokenizeRequest
-from reranker.pipeline.pipeline import (
-    Candidates,
-    Pipeline,
-    Stage,
-    StageOutput,
+from reranker.pipeline.pipeline import Candidates, Pipeline, Stage, StageOutput
+from reranker.pipeline.registry import register
+from reranker.pipeline.stages import (
+    BiEncoderStage,
+    CrossEncoderStage,
     cosine_scale,
     sigmoid_scale,
 )
-from reranker.pipeline.registry import register
-from reranker.pipeline.stages import BiEncoderStage, CrossEncoderStage
 from reranker.settings import Settings
 from reranker.types import (
     Document,

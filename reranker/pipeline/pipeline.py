@@ -25,18 +25,6 @@ Scale = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 BLANK_SCORE = 0.0  # the bottom of every method's public scale
 
 
-def cosine_scale(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map a cosine to [0, 1] by (1 + cos) / 2."""
-    return np.clip((1.0 + values) / 2.0, 0.0, 1.0)
-
-
-def sigmoid_scale(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map a logit to (0, 1)."""
-    from scipy.special import expit
-
-    return np.asarray(expit(values), dtype=np.float64)
-
-
 @dataclass(frozen=True, slots=True)
 class StageOutput:
     """The scores of a stage's n candidates, and whatever later stages or the caller may need.
@@ -127,6 +115,11 @@ class Pipeline:
     scale: Scale
     models: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        names = {stage.name for stage in self.stages}
+        if not names or len(names) < len(self.stages):
+            raise ValueError("a pipeline needs at least one stage, each with a name of its own")
+
     def run(self, request: RerankRequest) -> Ranking:
         """Rank the request's documents.
 
@@ -184,7 +177,7 @@ class _Run:
         self._check(f"its {stage.name} stage", output.values, len(self.indices))
         # Best first, ties by request index.
         self.order = np.lexsort((self.indices, -output.values))[: stage.keep]
-        self.outputs[stage.name] = output
+        self.outputs = {**self.outputs, stage.name: output}
         self.usage += output.usage
         self.warnings |= dict.fromkeys(output.warnings)
         self.query_truncated |= output.query_truncated

@@ -1,4 +1,4 @@
-"""The ready-made stages: the cosine of pooled vectors, and a cross-encoder's logit."""
+"""The ready-made stages, and the scales that map their values to public scores."""
 
 from __future__ import annotations
 
@@ -20,6 +20,18 @@ FIRST_PASS_SHARE = 2
 A text's token vectors take a hundred times the memory of its pooled one. For longer lists it is
 better that a later stage encodes the few texts that are kept again, or finds them in the cache.
 """
+
+
+def cosine_scale(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map a cosine to [0, 1] by (1 + cos) / 2."""
+    return np.clip((1.0 + values) / 2.0, 0.0, 1.0)
+
+
+def sigmoid_scale(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map a logit to (0, 1)."""
+    from scipy.special import expit
+
+    return np.asarray(expit(values), dtype=np.float64)
 
 
 def search(query: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,7 +5,6 @@ import pytest
 
 from reranker.errors import InferenceError
 from reranker.pipeline import registry
-from reranker.pipeline.stages import search
 
 DOCUMENTS = ["a lazy dog sleeps", "the quick brown fox", "fox", "a red fox and a dog", "?!", "fox"]
 QUERY = "quick brown fox"
@@ -180,16 +179,6 @@ def test_a_vector_that_is_not_finite_is_an_error(rank, models, monkeypatch):
     monkeypatch.setattr(models.bi, "encode", broken)
     with pytest.raises(InferenceError):
         rank("fast", QUERY, DOCUMENTS)
-
-
-def test_search_gives_each_vector_the_same_product_alone_and_in_company():
-    vectors = np.random.default_rng(0).normal(size=(333, 384)).astype(np.float32)
-
-    together = search(vectors[0], vectors)
-
-    alone = [search(vectors[0], vectors[i : i + 1])[0] for i in range(len(vectors))]
-    assert together.tolist() == alone
-    assert together == pytest.approx(vectors @ vectors[0], rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["fast", "standard", "optimal", "best"])

@@ -19,9 +19,8 @@ from reranker.pipeline.pipeline import (
     Pipeline,
     Stage,
     StageOutput,
-    cosine_scale,
-    sigmoid_scale,
 )
+from reranker.pipeline.stages import sigmoid_scale
 from reranker.types import Document, Ranking, RequestContext, RerankRequest, Span, Usage
 
 
@@ -158,15 +157,10 @@ def test_ranks_on_the_raw_score_where_the_scale_saturates() -> None:
     assert all(scored.score <= 1.0 for scored in ranking)
 
 
-def test_scales_stay_within_zero_and_one() -> None:
-    wild = np.array([-1e9, -1.0000001, -1.0, 0.0, 1.0, 1.0000001, 1e9])
-    for scale in (cosine_scale, sigmoid_scale):
-        scores = scale(wild)
-        assert (scores >= 0).all()
-        assert (scores <= 1).all()
-        assert (np.diff(scores) >= 0).all()
-    assert cosine_scale(np.array([-1.0, 0.0, 1.0])).tolist() == [0.0, 0.5, 1.0]
-    assert sigmoid_scale(np.array([0.0])).tolist() == [0.5]
+@pytest.mark.parametrize("names", [(), ("a", "b", "a")])
+def test_stages_have_names_of_their_own(names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="a name of its own"):
+        Pipeline(tuple(stage(name, {}) for name in names), sigmoid_scale)
 
 
 def test_scores_are_plain_floats_and_indices_plain_integers() -> None:
