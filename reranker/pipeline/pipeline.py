@@ -230,10 +230,9 @@ class _Run:
         )
 
     def _check(self, who: str, scores: NDArray[np.floating], count: int) -> None:
-        failed = f"method {self.request.method!r} failed: {who} returned"
-        if np.shape(scores) != (count,):
-            got = f"{len(scores)} scores" if np.ndim(scores) == 1 else "no list of scores"
-            raise InferenceError(f"{failed} {got} for {count} documents")
+        failed, shape = f"method {self.request.method!r} failed: {who} returned", np.shape(scores)
+        if shape != (count,):
+            raise InferenceError(f"{failed} scores of shape {shape} for {count} documents")
         if not np.isfinite(scores).all():
             raise InferenceError(f"{failed} a score that is not finite")
 
