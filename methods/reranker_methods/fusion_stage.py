@@ -55,14 +55,15 @@ class FusionStage:
         """
         first = candidates.previous[FIRST_STAGE]
         cross = candidates.previous.get(CROSS_STAGE)
-        if first.query is None or first.query.tokens is None or first.embeddings is None:
+        question, encoded, usage = first.query_embedding, first.embeddings, Usage()
+        if question is None or question.tokens is None or encoded is None:
             raise ValueError(f"the stage {FIRST_STAGE!r} returned no token vectors of the query")
-        query, documents, usage = first.query.tokens[0], first.embeddings.tokens, Usage()
+        query, documents = question.tokens[0], encoded.tokens
         if documents is None:
             again = self._encode(candidates)
             documents, usage = again.tokens or (), again.usage
-        # Once for each distinct text, so equal documents have equal scores to the last bit.
-        distinct = first.embeddings.distinct
+        # Features are computed once per distinct text: equal documents have exactly equal scores.
+        distinct = encoded.distinct
         _, rows = np.unique(distinct, return_index=True)
         features = self._features(first, rows, query, [documents[row] for row in rows])
         features = {name: values[distinct] for name, values in features.items()}

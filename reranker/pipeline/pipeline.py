@@ -1,7 +1,7 @@
 """A method is a pipeline of stages. Each scores the candidates that the stage before it kept.
 
-A stage is a function of its `Candidates`: the request, which documents to score, and the outputs
-of the stages before it. All it finds and all it reads is in the `StageOutput` that it returns.
+A stage is a function of its `Candidates`: the request, the documents to score, and the outputs of
+the stages before it. Whatever it computed and read is in the `StageOutput` that it returns.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ BLANK_SCORE = 0.0  # the bottom of every method's public scale
 
 @dataclass(frozen=True, slots=True)
 class StageOutput:
-    """The scores of a stage's n candidates, and whatever later stages or the caller may need.
+    """The scores of a stage's n candidates, and what later stages or the caller may need.
 
     Attributes:
         values: (n,) the scores to rank on, finite, float32 or wider, before any squashing.
         features: named (n,) parts that `values` was fused from.
         truncated: (n,) bool, whether the document was cut, or None where the stage read no text.
         query_truncated: whether the query was cut.
-        query: the query's embedding, where the stage encoded it.
-        embeddings: the embeddings of the n candidates, where the stage encoded them.
+        query_embedding: that of the query, where the stage encoded it.
+        embeddings: those of the n candidates, where the stage encoded them.
         spans: returns the best-matching spans of candidate i; called only to explain a ranking.
         usage: all that the stage read.
         warnings: sentences for the caller.
@@ -45,7 +45,7 @@ class StageOutput:
     features: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     truncated: NDArray[np.bool_] | None = None
     query_truncated: bool = False
-    query: Encoded | None = None
+    query_embedding: Encoded | None = None
     embeddings: Encoded | None = None
     spans: Callable[[int], tuple[Span, ...]] | None = None
     usage: Usage = field(default_factory=Usage)
@@ -84,13 +84,13 @@ class Candidates:
 
     @property
     def texts(self) -> list[str]:
-        """Return the n texts to read. None is blank, some may be equal."""
+        """Return the n texts to read: no blank ones, but some may be equal."""
         return [self.request.documents[i].text for i in self.indices]
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step: `score` returns one value a candidate, the best `keep` of them go on."""
+    """One step: `score` returns one value per candidate, the best `keep` of them go on."""
 
     name: str
     score: Callable[[Candidates], StageOutput]
@@ -101,8 +101,8 @@ class Stage:
 class Pipeline:
     """Stages run in order, and the scale of the last one's scores.
 
-    Blank documents never meet a model: they come last, by index, with the lowest score,
-    and so cannot disturb the others.
+    Blank documents reach no stage, so they cannot affect the others: they come last, by index,
+    with the lowest score.
 
     Attributes:
         stages: at least one, each with a name of its own.
@@ -127,12 +127,12 @@ class Pipeline:
             DeadlineExceeded: the request's deadline passed between or within stages.
             InferenceError: a stage returned a score that is not finite, or too few or too many.
         """
-        run = _Run(request)
+        execution = _Execution(request)
         for stage in self.stages:
-            run.add(stage)
+            execution.score(stage)
         limit = min([len(request.documents), *(stage.keep for stage in self.stages if stage.keep)])
-        results = run.results(self.scale, limit)
-        run.seconds["total"] = time.perf_counter() - run.start
+        results = execution.results(self.scale, limit)
+        execution.seconds["total"] = time.perf_counter() - execution.start
         return Ranking(
             results=results,
             method=request.method,
@@ -140,16 +140,16 @@ class Pipeline:
             model_cross=request.model_cross if "cross-encoder" in self.models else None,
             stage1_top_k=request.stage1_top_k if len(self.stages) > 1 else None,
             models=self.models,
-            seconds=run.seconds,
-            usage=run.usage,
-            truncated=tuple(sorted(run.truncated)),
-            query_truncated=run.query_truncated,
-            warnings=tuple(run.warnings),
+            seconds=execution.seconds,
+            usage=execution.usage,
+            truncated=tuple(sorted(execution.truncated)),
+            query_truncated=execution.query_truncated,
+            warnings=tuple(execution.warnings),
         )
 
 
-class _Run:
-    """One request on its way through the stages: who is left, and what the stages returned."""
+class _Execution:
+    """One request on its way through the stages: the candidates left, and the stages' outputs."""
 
     def __init__(self, request: RerankRequest) -> None:
         self.start = time.perf_counter()
@@ -164,8 +164,8 @@ class _Run:
         self.truncated: set[int] = set()
         self.query_truncated = False
 
-    def add(self, stage: Stage) -> None:
-        """Run a stage on the candidates that are left."""
+    def score(self, stage: Stage) -> None:
+        """Let a stage score the candidates that are left, and keep its best."""
         if not self.indices.size:
             return
         self.request.context.check()

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from reranker.families.base import BiEncoder, CrossEncoder
     from reranker.pipeline.pipeline import Candidates
 
-FIRST_PASS_SHARE = 2
-"""Token vectors are kept from the first pass for up to this many times `stage1_top_k` documents.
+FIRST_PASS_FACTOR = 2
+"""Documents get token vectors in the first pass if there are at most this many `stage1_top_k`.
 
-A text's token vectors take a hundred times the memory of its pooled one. For longer lists it is
-better that a later stage encodes the few texts that are kept again, or finds them in the cache.
+A text's token vectors take a hundred times the memory of its pooled one. For longer lists a later
+stage encodes the few documents that are left again, or finds their token vectors in the cache.
 """
 
 
@@ -45,10 +45,10 @@ def search(query: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(np.ascontiguousarray(vectors, dtype=np.float32))
     values, found = index.search(np.ascontiguousarray(query[None], dtype=np.float32), len(vectors))
-    products = np.full(len(vectors), np.nan, dtype=np.float32)
+    inner = np.full(len(vectors), np.nan, dtype=np.float32)
     hit = found[0] >= 0
-    products[found[0][hit]] = values[0][hit]
-    return products
+    inner[found[0][hit]] = values[0][hit]
+    return inner
 
 
 class BiEncoderStage:
@@ -57,7 +57,7 @@ class BiEncoderStage:
     Args:
         model: the bi-encoder.
         tokens: whether a later stage needs token vectors. The query's are then always in the
-            output, the documents' if the list is short: see `FIRST_PASS_SHARE`.
+            output, the documents' if the list is short: see `FIRST_PASS_FACTOR`.
     """
 
     def __init__(self, model: BiEncoder, *, tokens: bool = False) -> None:
@@ -78,7 +78,7 @@ class BiEncoderStage:
             candidates.texts,
             kind="document",
             max_tokens=request.max_tokens_per_doc,
-            tokens=self._tokens and len(candidates) <= FIRST_PASS_SHARE * request.stage1_top_k,
+            tokens=self._tokens and len(candidates) <= FIRST_PASS_FACTOR * request.stage1_top_k,
             context=request.context,
         )
         query_truncated = bool(query.truncated[0])
@@ -86,7 +86,7 @@ class BiEncoderStage:
             values=search(query.vectors[0], documents.vectors),
             truncated=documents.truncated,
             query_truncated=query_truncated,
-            query=query,
+            query_embedding=query,
             embeddings=documents,
             usage=query.usage + documents.usage,
             warnings=_truncation_warnings(self._model.name, query_truncated),

@@ -17,7 +17,7 @@ from reranker import Ranking, Reranker, Settings
 from reranker.pipeline import registry
 
 CROSS = "minilm-l6-cross-encoder"
-WITH_AND_WITHOUT = ("best",)  # methods that use a cross-encoder if they are given one
+WITH_AND_WITHOUT = ("best",)  # methods that use a cross-encoder if the request names one
 
 
 @dataclass(frozen=True)

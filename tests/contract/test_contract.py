@@ -306,10 +306,10 @@ def test_many_threads_with_many_methods_get_each_their_own_result(engine: Rerank
         ranking = engine.rank(query, DOCUMENTS, method=case.method, model_cross=case.model_cross)
         return scores(ranking)
 
-    asked = [(case, query) for case in CASES for query in queries]
-    alone = [ask(*each) for each in asked]
+    requests = [(case, query) for case in CASES for query in queries]
+    alone = [ask(*each) for each in requests]
     with ThreadPoolExecutor(16) as pool:
-        together = list(pool.map(lambda each: ask(*each), asked))
+        together = list(pool.map(lambda each: ask(*each), requests))
     for one, other in zip(alone, together, strict=True):
         assert other == pytest.approx(one, abs=TOLERANCE)
 

@@ -5,8 +5,8 @@
 the dense form of pseudo-relevance feedback (Rocchio, "Relevance Feedback in Information
 Retrieval", 1971; Yu, Xiong and Callan, "Improving Query Representations for Dense
 Retrieval with Pseudo Relevance Feedback", CIKM 2021). Its value depends on the other
-candidates, so a profile that gives it weight gives up that a document's score is its own.
-No profile shipped here does; it is kept for the benchmark's ablation.
+candidates, so with a profile that gives it weight a document's score depends on its neighbours.
+No shipped profile does; it is there for the benchmark's ablation.
 """
 
 from __future__ import annotations

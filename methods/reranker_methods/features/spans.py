@@ -23,7 +23,7 @@ def best_spans(
     """Return the document's best-matching character spans, best first.
 
     Every query token picks its nearest document token (the alignment that attention tends
-    to as tau goes to 0). Picked tokens that touch or stand a space apart are merged, a
+    to as tau goes to 0). Picked tokens that touch or are a space apart are merged, a
     word split into pieces is completed. A span's rank is the weight times the cosine that its
     picks collect; its score is the mean cosine of those picks.
 

@@ -1,4 +1,4 @@
-"""Subspace: how much of each query token lies in the space that the document spans.
+"""Subspace: how much of each query token is in the space that the document spans.
 
     subspace = sum_i w_i q_i^T C q_i / sum_i w_i - trace(C S)
     C = X^T (X X^T + ridge I)^-1 X = sum_k s_k^2 / (s_k^2 + ridge) v_k v_k^T

@@ -48,7 +48,7 @@ def test_a_score_does_not_depend_on_the_other_documents(rank, method, options):
 
 
 @every_method
-def test_each_distinct_text_meets_a_model_once(rank, models, method, options):
+def test_a_model_reads_each_distinct_text_once(rank, models, method, options):
     rank(method, QUERY, DOCUMENTS, **options)
 
     read = [texts for kind, texts, _ in models.bi.calls if kind == "document"]
@@ -59,7 +59,7 @@ def test_each_distinct_text_meets_a_model_once(rank, models, method, options):
 
 
 @every_method
-def test_says_which_weights_served(rank, method, options):
+def test_reports_which_weights_served(rank, method, options):
     ranking = rank(method, QUERY, DOCUMENTS, **options)
 
     expected = {
@@ -132,8 +132,8 @@ def test_two_stage_methods_spend_stage_two_on_the_best_of_stage_one(rank, models
 def test_best_encodes_long_lists_without_tokens_and_the_kept_ones_again(rank, models, count):
     rank("best", QUERY, [f"text {i}" for i in range(count)], stage1_top_k=3)
 
-    asked = [(len(texts), tokens) for kind, texts, tokens in models.bi.calls[1:]]
-    assert asked == ([(1, True)] if count == 1 else [(50, False), (3, True)])
+    encoded = [(len(texts), tokens) for kind, texts, tokens in models.bi.calls[1:]]
+    assert encoded == ([(1, True)] if count == 1 else [(50, False), (3, True)])
 
 
 def test_best_scores_the_same_whether_or_not_the_kept_ones_were_encoded_again(rank):
@@ -145,7 +145,7 @@ def test_best_scores_the_same_whether_or_not_the_kept_ones_were_encoded_again(ra
     assert again == pytest.approx({index: once[index] for index in again}, abs=1e-6)
 
 
-def test_best_says_what_it_fused(rank):
+def test_best_reports_what_it_fused(rank):
     ranking = rank("best", QUERY, DOCUMENTS, model_cross="any", explain=True)
 
     assert list(ranking[0].stages) == ["bi_encoder", "cross_encoder", "fusion"]

@@ -192,7 +192,7 @@ def test_many_threads_get_the_same_method(slow_method: str) -> None:
 
 def test_a_method_that_needs_a_cross_encoder_says_so() -> None:
     registry.register("crossing", roles=("cross-encoder",))(build)
-    asked = RerankRequest(query="q", documents=(Document.of("d"),), model="m", method="crossing")
+    request = RerankRequest(query="q", documents=(Document.of("d"),), model="m", method="crossing")
     with pytest.raises(InvalidRequest, match="model_cross") as caught:
-        registry.get("crossing").check(asked)
+        registry.get("crossing").check(request)
     assert caught.value.param == "model_cross"

@@ -8,7 +8,7 @@ from support.fakes import FakeBiEncoder, FakeCrossEncoder
 
 from reranker.pipeline.pipeline import Candidates
 from reranker.pipeline.stages import (
-    FIRST_PASS_SHARE,
+    FIRST_PASS_FACTOR,
     BiEncoderStage,
     CrossEncoderStage,
     cosine_scale,
@@ -29,13 +29,13 @@ def candidates(texts: list[str] = TEXTS, query: str = "red fox", **fields: int) 
 def test_a_bi_encoder_stage_returns_cosines_embeddings_and_what_it_read() -> None:
     model = FakeBiEncoder()
     output = BiEncoderStage(model)(candidates())
-    assert output.query is not None
+    assert output.query_embedding is not None
     assert output.embeddings is not None
-    expected = output.embeddings.vectors @ output.query.vectors[0]
+    expected = output.embeddings.vectors @ output.query_embedding.vectors[0]
     assert output.values == pytest.approx(expected, abs=1e-6)
     assert output.values[0] == output.values[2]
     assert output.embeddings.tokens is None
-    assert output.query.tokens is None
+    assert output.query_embedding.tokens is None
     assert output.usage == model.usage == Usage(2, 9)
     assert output.warnings == ()
 
@@ -54,10 +54,10 @@ def test_texts_reach_the_model_as_they_are_for_it_alone_finds_equal_ones() -> No
 
 @pytest.mark.parametrize(("spare", "kept"), [(0, True), (1, False)])
 def test_token_vectors_of_documents_are_kept_for_short_lists_only(spare: int, kept: bool) -> None:
-    texts = [f"text {i}" for i in range(FIRST_PASS_SHARE * 3 + spare)]
+    texts = [f"text {i}" for i in range(FIRST_PASS_FACTOR * 3 + spare)]
     output = BiEncoderStage(FakeBiEncoder(), tokens=True)(candidates(texts, stage1_top_k=3))
-    assert output.query is not None
-    assert output.query.tokens is not None
+    assert output.query_embedding is not None
+    assert output.query_embedding.tokens is not None
     assert output.embeddings is not None
     assert (output.embeddings.tokens is not None) == kept
 
@@ -71,10 +71,10 @@ def test_a_cross_encoder_stage_returns_logits_and_what_it_read() -> None:
 
 
 def test_cut_documents_and_queries_are_reported() -> None:
-    asked = candidates(query="red fox " * 60, max_tokens_per_doc=3)
+    long = candidates(query="red fox " * 60, max_tokens_per_doc=3)
     for model in (FakeBiEncoder(), FakeCrossEncoder()):
         kind = BiEncoderStage if isinstance(model, FakeBiEncoder) else CrossEncoderStage
-        output = kind(model)(asked)  # type: ignore[arg-type]
+        output = kind(model)(long)  # type: ignore[arg-type]
         assert output.truncated is not None
         assert output.truncated.tolist() == [False, False, False, True]
         assert output.query_truncated
