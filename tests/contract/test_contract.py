@@ -267,6 +267,14 @@ def test_usage_times_and_models_are_reported(rank: Rank) -> None:
     assert ranking.models
 
 
+def test_usage_counts_documents_that_best_reads_again(engine: Reranker) -> None:
+    ranking = engine.rank(QUERY, DOCUMENTS, method="best", stage1_top_k=2)
+    first = engine.rank(QUERY, DOCUMENTS, method="fast").usage
+    again = engine.rank(QUERY, [DOCUMENTS[i] for i in scores(ranking)], method="fast").usage
+    assert ranking.usage.query_tokens == first.query_tokens
+    assert ranking.usage.document_tokens == first.document_tokens + again.document_tokens
+
+
 def test_a_deadline_that_has_passed_ends_the_call(rank: Rank) -> None:
     with pytest.raises(DeadlineExceeded):
         rank(QUERY, DOCUMENTS, timeout=0.0)
