@@ -3,7 +3,8 @@
 >>> from reranker import Reranker
 >>> ranking = Reranker().rank("what is BM25?", ["a ranking function", "a car"], method="fast")
 
-Importing this package loads neither torch nor a model.
+Importing this package loads neither torch nor a model. What a plug-in needs is exported here too:
+pipelines, stages, the models' protocols, requests, results and errors.
 """
 
 from reranker.engine import Reranker
@@ -21,6 +22,7 @@ from reranker.errors import (
     UnknownMethod,
     UnknownModel,
 )
+from reranker.families.base import BiEncoder, CrossEncoder, Encoded, Scored, TokenVectors
 from reranker.hub.base import ModelPool
 from reranker.operations import Embeddings, EmbedRequest, TokenizeRequest
 from reranker.pipeline.pipeline import Candidates, Pipeline, Stage, StageOutput
@@ -43,14 +45,17 @@ from reranker.types import (
 )
 
 __all__ = [
+    "BiEncoder",
     "BiEncoderStage",
     "Cancelled",
     "Candidates",
+    "CrossEncoder",
     "CrossEncoderStage",
     "DeadlineExceeded",
     "Document",
     "EmbedRequest",
     "Embeddings",
+    "Encoded",
     "InferenceError",
     "InvalidRequest",
     "MissingExtra",
@@ -64,12 +69,14 @@ __all__ = [
     "RerankRequest",
     "Reranker",
     "RerankerError",
+    "Scored",
     "ScoredDocument",
     "Settings",
     "SettingsError",
     "Span",
     "Stage",
     "StageOutput",
+    "TokenVectors",
     "TokenizeRequest",
     "UnknownMethod",
     "UnknownModel",

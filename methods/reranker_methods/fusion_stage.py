@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker import Candidates
-    from reranker.families.base import BiEncoder, Encoded, TokenVectors
+    from reranker import BiEncoder, Candidates, Encoded, TokenVectors
     from reranker_methods.features.token_statistics import TokenStatistics
     from reranker_methods.profile import Profile
 

@@ -27,7 +27,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reranker.errors import SettingsError
+from reranker import SettingsError
 from reranker.pipeline.fusion import Calibration, Term, WeightedSum
 from reranker_methods.features.token_statistics import (
     UNIFORM,

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reranker.types import Span
+from reranker import Span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.families.base import TokenVectors
+    from reranker import TokenVectors
 
 TOP = 3
 GAP = 1  # characters between two tokens that still count as adjacent: a space or a hyphen

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.families.base import Memo, TokenVectors
+    from reranker import TokenVectors
+    from reranker.families.base import Memo
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.families.base import TokenVectors
+    from reranker import TokenVectors
 
 
 @dataclass(frozen=True, slots=True)

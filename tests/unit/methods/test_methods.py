@@ -3,7 +3,7 @@ import inspect
 import numpy as np
 import pytest
 
-from reranker.errors import InferenceError
+from reranker import InferenceError
 from reranker.pipeline import registry
 
 DOCUMENTS = ["a lazy dog sleeps", "the quick brown fox", "fox", "a red fox and a dog", "?!", "fox"]

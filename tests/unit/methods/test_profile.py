@@ -3,8 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from reranker.errors import SettingsError
-from reranker.families.base import TokenVectors
+from reranker import SettingsError, TokenVectors
 from reranker_methods.features.token_statistics import (
     UNIFORM,
     TokenStatistics,
