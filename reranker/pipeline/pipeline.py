@@ -175,8 +175,8 @@ class _Execution:
             self.outputs = {name: each.take(self.order) for name, each in self.outputs.items()}
         output = stage.score(Candidates(self.request, self.indices, self.outputs))
         self._check(f"its {stage.name} stage", output.values, len(self.indices))
-        # Best first, ties by request index.
-        self.order = np.lexsort((self.indices, -output.values))[: stage.keep]
+        # Best first, ties by request index; in float64, since unsigned values have no negative.
+        self.order = np.lexsort((self.indices, -output.values.astype(np.float64)))[: stage.keep]
         self.outputs = {**self.outputs, stage.name: output}
         self.usage += output.usage
         self.warnings |= dict.fromkeys(output.warnings)

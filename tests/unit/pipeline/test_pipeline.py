@@ -144,6 +144,12 @@ def test_a_wrong_number_of_scores_is_an_error_that_names_the_method(values: np.n
         rank([stage("s", dict.fromkeys(range(3), 1.0))], ["d"] * 3, scale=lambda _: values)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.bool_, np.int64, np.float32, np.float64])
+def test_scores_of_every_numeric_type_are_ranked(kind: type) -> None:
+    counted = Stage("s", lambda _: StageOutput(np.array([0, 1, 0], dtype=kind)))
+    assert order(rank([counted], ["d"] * 3)) == [1, 0, 2]
+
+
 def test_ranks_on_the_raw_score_where_the_scale_saturates() -> None:
     ranking = rank([stage("s", {0: 60.0, 1: 90.0, 2: 75.0})], ["d"] * 3, scale=sigmoid_scale)
     assert order(ranking) == [1, 2, 0]
