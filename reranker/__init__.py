@@ -24,7 +24,6 @@ from reranker.errors import (
 )
 from reranker.families.base import BiEncoder, CrossEncoder, Encoded, Scored, TokenVectors
 from reranker.hub.base import ModelPool
-from reranker.operations import Embeddings, EmbedRequest, TokenizeRequest
 from reranker.pipeline.pipeline import Candidates, Pipeline, Stage, StageOutput
 from reranker.pipeline.registry import register
 from reranker.pipeline.stages import (
@@ -53,8 +52,6 @@ __all__ = [
     "CrossEncoderStage",
     "DeadlineExceeded",
     "Document",
-    "EmbedRequest",
-    "Embeddings",
     "Encoded",
     "InferenceError",
     "InvalidRequest",
@@ -77,7 +74,6 @@ __all__ = [
     "Stage",
     "StageOutput",
     "TokenVectors",
-    "TokenizeRequest",
     "UnknownMethod",
     "UnknownModel",
     "Usage",
