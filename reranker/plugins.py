@@ -10,13 +10,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from reranker.errors import PluginError, RerankerError
 
 T = TypeVar("T")
 OWN_PACKAGE = "reranker"
-_Entries = Mapping[str, tuple[EntryPoint, ...]]
+
+
+class _Claim(NamedTuple):
+    """A package's claim on a name."""
+
+    package: str
+    entry: EntryPoint
 
 
 class Plugins(Generic[T]):
@@ -33,7 +39,8 @@ class Plugins(Generic[T]):
         self.group = group
         self.kind = kind
         self._check = check
-        self._read: tuple[tuple[str, ...], _Entries] = ((), {})  # for which sys.path, and what
+        self._path: tuple[str, ...] = ()  # the sys.path for which the claims were read
+        self._claims: Mapping[str, tuple[_Claim, ...]] = {}
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all installed plug-ins, sorted, without importing any."""
@@ -42,18 +49,11 @@ class Plugins(Generic[T]):
     def entry(self, name: str) -> EntryPoint | None:
         """Return the entry point that a name stands for, None where nothing has that name.
 
-        A name that this project's own package uses stays its own, whoever else claims it.
-
         Raises:
             PluginError: several packages claim the name.
         """
-        claims = self._installed().get(name, ())
-        claims = tuple(entry for entry in claims if _package(entry) == OWN_PACKAGE) or claims
-        if len(claims) > 1:
-            packages = ", ".join(sorted(_package(entry) for entry in claims))
-            message = f"{self.kind} {name!r} is claimed by several packages: {packages}"
-            raise PluginError(message, detail=", ".join(entry.value for entry in claims))
-        return claims[0] if claims else None
+        claim = self._claim(name)
+        return claim.entry if claim else None
 
     def load(self, name: str) -> T | None:
         """Return the plug-in of a name, None where nothing has that name.
@@ -61,10 +61,10 @@ class Plugins(Generic[T]):
         Raises:
             PluginError: it cannot be imported, is not what it should be, or several claim the name.
         """
-        entry = self.entry(name)
-        if entry is None:
+        claim = self._claim(name)
+        if claim is None:
             return None
-        who = f"{self.kind} {name!r} of package {_package(entry)!r}"
+        who, entry = f"{self.kind} {name!r} of package {claim.package!r}", claim.entry
         try:
             found = entry.load()
         except Exception as error:  # a plug-in's module may raise anything at all
@@ -89,31 +89,31 @@ class Plugins(Generic[T]):
                 continue
             if plugin is not None:
                 works[name] = plugin
-            problems += [
-                PluginError(
-                    f"{self.kind} {name!r} of package {_package(entry)!r} is not used: "
-                    f"the name belongs to {OWN_PACKAGE!r}",
-                    detail=entry.value,
-                )
-                for entry in claims
-                if entry != self.entry(name)
-            ]
+            for package, entry in claims:
+                if entry != self.entry(name):
+                    who = f"{self.kind} {name!r} of package {package!r}"
+                    message = f"{who} is not used: the name belongs to {OWN_PACKAGE!r}"
+                    problems.append(PluginError(message, detail=entry.value))
         return works, tuple(problems)
 
-    def _installed(self) -> _Entries:
+    def _claim(self, name: str) -> _Claim | None:
+        """Return the claim that counts: a name of this project's own package stays its own."""
+        claims = self._installed().get(name, ())
+        claims = tuple(claim for claim in claims if claim.package == OWN_PACKAGE) or claims
+        if len(claims) > 1:
+            packages = ", ".join(sorted(claim.package for claim in claims))
+            message = f"{self.kind} {name!r} is claimed by several packages: {packages}"
+            raise PluginError(message, detail=", ".join(claim.entry.value for claim in claims))
+        return claims[0] if claims else None
+
+    def _installed(self) -> Mapping[str, tuple[_Claim, ...]]:
         path = tuple(sys.path)
-        if self._read[0] != path:
-            self._read = (path, _read(self.group))
-        return self._read[1]
-
-
-def _read(group: str) -> _Entries:
-    found: dict[str, tuple[EntryPoint, ...]] = {}
-    # A package that lies on the path twice, as an editable one may, claims its names once.
-    for entry in {(entry.name, entry.value): entry for entry in entry_points(group=group)}.values():
-        found[entry.name] = (*found.get(entry.name, ()), entry)
-    return found
-
-
-def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist else entry.module.partition(".")[0]
+        if self._path != path:
+            found: dict[str, tuple[_Claim, ...]] = {}
+            # A package that is on the path twice, as an editable one may be, claims a name once.
+            unique = {(each.name, each.value): each for each in entry_points(group=self.group)}
+            for entry in unique.values():
+                package = entry.dist.name if entry.dist else entry.module.partition(".")[0]
+                found[entry.name] = (*found.get(entry.name, ()), _Claim(package, entry))
+            self._claims, self._path = found, path
+        return self._claims

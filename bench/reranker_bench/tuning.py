@@ -81,7 +81,7 @@ def run(options: Options, engine: Reranker, say: Callable[[str], None]) -> Tunin
     alone = wanted.lower() == session.NO_CROSS
     cross = None if alone else cast("PairCrossEncoder", engine.models.cross_encoder(wanted))
     current = _in_use(engine, bi.name, cross.name if cross else None)
-    tables = tune.tables_of(collections, bi, cross, current.bank, options.cache, say)
+    tables = tune.tables_of(collections, bi, cross, current.token_statistics, options.cache, say)
     verdict = tune.tune(tables, current.fusion, options.folds, options.pull)
     told = tune.describe(verdict, tables, options.folds, options.pull)
     found, missing = None, None
@@ -128,7 +128,7 @@ def write_profile(
 
     path.parent.mkdir(parents=True, exist_ok=True)
     bank = path.with_suffix(".npz")
-    save_token_statistics(current.bank, bank)
+    save_token_statistics(current.token_statistics, bank)
     fusion = verdict.chosen.fusion
     profile = {
         "bi_encoder": bi,

@@ -1,39 +1,36 @@
-"""`best`: everything one pass of each model says of a document, in one calibrated score."""
+"""`best`: one pass of each model, fused into one calibrated score."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from reranker.pipeline.bi_encoder_stage import BiEncoderStage
-from reranker.pipeline.cross_encoder_stage import CrossEncoderStage
-from reranker.pipeline.pipeline import Pipeline, Stage, sigmoid_scale
-from reranker.pipeline.registry import register
-from reranker_methods.fusion_stage import FusionStage
+from reranker import (
+    BiEncoderStage,
+    CrossEncoderStage,
+    ModelPool,
+    Pipeline,
+    RerankRequest,
+    Stage,
+    register,
+    sigmoid_scale,
+)
+from reranker_methods.fusion_stage import CROSS_STAGE, FIRST_STAGE, FusionStage
 from reranker_methods.profile import profile_for
-
-if TYPE_CHECKING:
-    from reranker.hub.base import ModelPool
-    from reranker.types import RerankRequest
 
 
 @register("best", roles=("bi-encoder",), two_stage=True)
 def best(request: RerankRequest, models: ModelPool) -> Pipeline:
     """Keep `stage1_top_k` by cosine, order them by fused cosine, tokens and cross-encoder.
 
-    The fused features are those that the pair's profile gives weight: of the pooled cosine,
-    attention, subspace and lexical overlap of the token vectors that stage 1 made anyway, and
-    the cross-encoder's logit where `model_cross` is given. The score is the sigmoid of their
-    weighted sum, calibrated for the pair.
+    The features are those to which the profile of the pair of models gives weight: the pooled
+    cosine, attention, subspace and lexical overlap of the token vectors, and, if `model_cross` is
+    set, the cross-encoder's logit. The score is the sigmoid of their calibrated weighted sum.
     """
     bi = models.bi_encoder(request.model)
     cross = models.cross_encoder(request.model_cross) if request.model_cross else None
-    recall = BiEncoderStage(request, bi, tokens=True)
-    judge = CrossEncoderStage(request, cross) if cross else None
     profile = profile_for(bi.name, cross.name if cross else None, request.profile)
-    fusion = FusionStage(recall, judge, profile)
-    stages = [Stage("bi_encoder", recall, keep=request.stage1_top_k)]
-    if judge:
-        stages.append(Stage("cross_encoder", judge))
-    stages.append(Stage("fusion", fusion))
-    names = {"bi-encoder": bi.name} | ({"cross-encoder": cross.name} if cross else {})
-    return Pipeline(stages=tuple(stages), scale=sigmoid_scale, models=names)
+    first = Stage(FIRST_STAGE, BiEncoderStage(bi, tokens=True), keep=request.stage1_top_k)
+    fusion = Stage("fusion", FusionStage(bi, profile))
+    if cross is None:
+        return Pipeline((first, fusion), sigmoid_scale, {"bi-encoder": bi.name})
+    return Pipeline(
+        stages=(first, Stage(CROSS_STAGE, CrossEncoderStage(cross)), fusion),
+        scale=sigmoid_scale,
+        models={"bi-encoder": bi.name, "cross-encoder": cross.name},
+    )

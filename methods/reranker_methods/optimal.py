@@ -1,17 +1,15 @@
 """`optimal`: the bi-encoder chooses, the cross-encoder orders."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from reranker.pipeline.bi_encoder_stage import BiEncoderStage
-from reranker.pipeline.cross_encoder_stage import CrossEncoderStage
-from reranker.pipeline.pipeline import Pipeline, Stage, sigmoid_scale
-from reranker.pipeline.registry import register
-
-if TYPE_CHECKING:
-    from reranker.hub.base import ModelPool
-    from reranker.types import RerankRequest
+from reranker import (
+    BiEncoderStage,
+    CrossEncoderStage,
+    ModelPool,
+    Pipeline,
+    RerankRequest,
+    Stage,
+    register,
+    sigmoid_scale,
+)
 
 
 @register("optimal", roles=("bi-encoder", "cross-encoder"), two_stage=True)
@@ -20,8 +18,8 @@ def optimal(request: RerankRequest, models: ModelPool) -> Pipeline:
     bi, cross = models.bi_encoder(request.model), models.cross_encoder(request.model_cross or "")
     return Pipeline(
         stages=(
-            Stage("bi_encoder", BiEncoderStage(request, bi), keep=request.stage1_top_k),
-            Stage("cross_encoder", CrossEncoderStage(request, cross)),
+            Stage("bi_encoder", BiEncoderStage(bi), keep=request.stage1_top_k),
+            Stage("cross_encoder", CrossEncoderStage(cross)),
         ),
         scale=sigmoid_scale,
         models={"bi-encoder": bi.name, "cross-encoder": cross.name},

@@ -1,16 +1,14 @@
 """`standard`: the cross-encoder's logit."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from reranker.pipeline.cross_encoder_stage import CrossEncoderStage
-from reranker.pipeline.pipeline import Pipeline, Stage, sigmoid_scale
-from reranker.pipeline.registry import register
-
-if TYPE_CHECKING:
-    from reranker.hub.base import ModelPool
-    from reranker.types import RerankRequest
+from reranker import (
+    CrossEncoderStage,
+    ModelPool,
+    Pipeline,
+    RerankRequest,
+    Stage,
+    register,
+    sigmoid_scale,
+)
 
 
 @register("standard", roles=("cross-encoder",))
@@ -18,7 +16,7 @@ def standard(request: RerankRequest, models: ModelPool) -> Pipeline:
     """Order by the cross-encoder's logit; the score is its sigmoid."""
     cross = models.cross_encoder(request.model_cross or "")
     return Pipeline(
-        stages=(Stage("cross_encoder", CrossEncoderStage(request, cross)),),
+        stages=(Stage("cross_encoder", CrossEncoderStage(cross)),),
         scale=sigmoid_scale,
         models={"cross-encoder": cross.name},
     )

@@ -67,7 +67,7 @@ class WeightedSum:
     calibration: Calibration = field(default_factory=Calibration)
 
     @property
-    def wanted(self) -> tuple[str, ...]:
+    def feature_names(self) -> tuple[str, ...]:
         """Return the names of the features whose weight is positive."""
         return tuple(name for name, term in self.terms.items() if term.weight > 0)
 
@@ -81,7 +81,7 @@ class WeightedSum:
             self.terms[name].weight
             * (features[name].astype(np.float64) - self.terms[name].mean)
             / self.terms[name].deviation
-            for name in self.wanted
+            for name in self.feature_names
         ]
         return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 

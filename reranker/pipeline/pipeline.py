@@ -1,10 +1,14 @@
-"""A method is a pipeline of stages. Each scores the candidates that the stage before it kept."""
+"""A method is a pipeline of stages. Each scores the candidates that the stage before it kept.
+
+A stage is a function of its `Candidates`: the request, the documents to score, and the outputs of
+the stages before it. Whatever it computed and read is in the `StageOutput` that it returns.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,21 +19,25 @@ from reranker.types import Ranking, RerankRequest, ScoredDocument, Span, Usage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from reranker.families.roles import Encoded
+
 Scale = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 BLANK_SCORE = 0.0  # the bottom of every method's public scale
 
 
 @dataclass(frozen=True, slots=True)
 class StageOutput:
-    """What one stage says of its n candidates.
+    """The scores of a stage's n candidates, and what later stages or the caller may need.
 
     Attributes:
-        values: (n,) the scores to rank on, float32 or wider, before any squashing.
+        values: (n,) the scores to rank on, finite, float32 or wider, before any squashing.
         features: named (n,) parts that `values` was fused from.
-        truncated: (n,) bool, or None where the stage read no text.
+        truncated: (n,) bool, whether the document was cut, or None where the stage read no text.
         query_truncated: whether the query was cut.
-        spans: one function per call, giving the best-matching spans of candidate i.
-        usage: what the stage cost.
+        query_embedding: that of the query, where the stage encoded it.
+        embeddings: those of the n candidates, where the stage encoded them.
+        spans: returns the best-matching spans of candidate i; called only to explain a ranking.
+        usage: all that the stage read.
         warnings: sentences for the caller.
     """
 
@@ -37,72 +45,94 @@ class StageOutput:
     features: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     truncated: NDArray[np.bool_] | None = None
     query_truncated: bool = False
+    query_embedding: Encoded | None = None
+    embeddings: Encoded | None = None
     spans: Callable[[int], tuple[Span, ...]] | None = None
     usage: Usage = field(default_factory=Usage)
     warnings: tuple[str, ...] = ()
 
+    def take(self, rows: NDArray[np.int64]) -> StageOutput:
+        """Return the output of the candidates at (k,) rows, in that order."""
+        spans = self.spans
+        return replace(
+            self,
+            values=self.values[rows],
+            features={name: values[rows] for name, values in self.features.items()},
+            truncated=None if self.truncated is None else self.truncated[rows],
+            embeddings=None if self.embeddings is None else _take_embeddings(self.embeddings, rows),
+            spans=None if spans is None else lambda row: spans(int(rows[row])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The documents that a stage scores.
+
+    Attributes:
+        request: the request they come from.
+        indices: (n,) int64, their indices in the request; the best of the stage before first.
+        previous: the outputs of the stages before, by stage name, in order; row i of each is
+            that of candidate i.
+    """
+
+    request: RerankRequest
+    indices: NDArray[np.int64]
+    previous: Mapping[str, StageOutput] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def texts(self) -> list[str]:
+        """Return the n texts to read: no blank ones, but some may be equal."""
+        return [self.request.documents[i].text for i in self.indices]
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step: `score` maps (k,) request indices to k scores, `keep` bounds how many go on."""
+    """One step: `score` returns one value per candidate, the best `keep` of them go on."""
 
     name: str
-    score: Callable[[NDArray[np.int64]], StageOutput]
+    score: Callable[[Candidates], StageOutput]
     keep: int | None = None
-
-
-def cosine_scale(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map a cosine to [0, 1] by (1 + cos) / 2."""
-    return np.clip((1.0 + values) / 2.0, 0.0, 1.0)
-
-
-def sigmoid_scale(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map a logit to (0, 1)."""
-    from scipy.special import expit
-
-    return np.asarray(expit(values), dtype=np.float64)
-
-
-def best_first(values: NDArray[np.floating], indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions that sort by value, descending, ties by request index."""
-    return np.lexsort((indices, -values))
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """Stages run in order, and the scale of the last one's scores.
 
-    Blank documents never meet a model: they come last, by index, with the lowest score,
-    and so cannot disturb the others.
+    Blank documents reach no stage, so they cannot affect the others: they come last, by index,
+    with the lowest score.
+
+    Attributes:
+        stages: at least one, each with a name of its own.
+        scale: maps the last stage's (n,) values to public scores in [0, 1], without changing
+            their order.
+        models: the weights that are used, by role.
     """
 
     stages: tuple[Stage, ...]
     scale: Scale
     models: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        names = {stage.name for stage in self.stages}
+        if not names or len(names) < len(self.stages):
+            raise ValueError("a pipeline needs at least one stage, each with a name of its own")
+
     def run(self, request: RerankRequest) -> Ranking:
         """Rank the request's documents.
 
         Raises:
             DeadlineExceeded: the request's deadline passed between or within stages.
-            InferenceError: a stage returned a score that is not finite.
+            InferenceError: a stage returned a score that is not finite, or too few or too many.
         """
-        start = time.perf_counter()
-        trace = _Trace(request)
-        blank = [i for i, document in enumerate(request.documents) if document.is_blank]
-        kept = np.setdiff1d(np.arange(len(request.documents)), blank)
-        values: NDArray[np.floating] = np.zeros(0)
-        limit = len(request.documents)
+        execution = _Execution(request)
         for stage in self.stages:
-            limit = min(limit, stage.keep or limit)
-            if kept.size:
-                kept, values = trace.run(stage, kept)
-        scores = self.scale(values.astype(np.float64))
-        scored = [
-            *zip(kept.tolist(), scores.tolist(), strict=True),
-            *((i, BLANK_SCORE) for i in blank),
-        ]
-        results = tuple(trace.result(i, score) for i, score in _cut(scored[:limit], request))
+            execution.score(stage)
+        limit = min([len(request.documents), *(stage.keep for stage in self.stages if stage.keep)])
+        results = execution.results(self.scale, limit)
+        execution.seconds["total"] = time.perf_counter() - execution.start
         return Ranking(
             results=results,
             method=request.method,
@@ -110,71 +140,110 @@ class Pipeline:
             model_cross=request.model_cross if "cross-encoder" in self.models else None,
             stage1_top_k=request.stage1_top_k if len(self.stages) > 1 else None,
             models=self.models,
-            seconds={**trace.seconds, "total": time.perf_counter() - start},
-            usage=trace.usage,
-            truncated=tuple(sorted(trace.truncated)),
-            query_truncated=trace.query_truncated,
-            warnings=tuple(trace.warnings),
+            seconds=execution.seconds,
+            usage=execution.usage,
+            truncated=tuple(sorted(execution.truncated)),
+            query_truncated=execution.query_truncated,
+            warnings=tuple(execution.warnings),
         )
 
 
-def _cut(scored: list[tuple[int, float]], request: RerankRequest) -> list[tuple[int, float]]:
-    threshold = request.score_threshold
-    if threshold is not None:
-        scored = [(index, score) for index, score in scored if score >= threshold]
-    return scored[: request.top_n]
-
-
-class _Trace:
-    """What the stages of one run said, kept to tell the caller."""
+class _Execution:
+    """One request on its way through the stages: the candidates left, and the stages' outputs."""
 
     def __init__(self, request: RerankRequest) -> None:
+        self.start = time.perf_counter()
         self.request = request
+        self.blank = [i for i, document in enumerate(request.documents) if document.is_blank]
+        self.indices = np.setdiff1d(np.arange(len(request.documents)), self.blank)
+        self.order = np.arange(len(self.indices))  # rows of `indices` and of every output
+        self.outputs: dict[str, StageOutput] = {}
         self.seconds: dict[str, float] = {}
         self.usage = Usage()
-        self.warnings: list[str] = []
+        self.warnings: dict[str, None] = {}
         self.truncated: set[int] = set()
         self.query_truncated = False
-        self.said: list[tuple[Stage, dict[int, int], StageOutput]] = []
 
-    def run(
-        self, stage: Stage, indices: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-        """Run one stage; return the indices it keeps, best first, and their scores."""
+    def score(self, stage: Stage) -> None:
+        """Let a stage score the candidates that are left, and keep its best."""
+        if not self.indices.size:
+            return
         self.request.context.check()
         start = time.perf_counter()
-        said = stage.score(indices)
-        if not np.isfinite(said.values).all():
-            raise InferenceError(f"the {stage.name} stage returned a score that is not finite")
-        order = best_first(said.values, indices)[: stage.keep]
+        if self.outputs:
+            self.indices = self.indices[self.order]
+            self.outputs = {name: each.take(self.order) for name, each in self.outputs.items()}
+        output = stage.score(Candidates(self.request, self.indices, self.outputs))
+        self._check(f"its {stage.name} stage", output.values, len(self.indices))
+        # Best first, ties by request index; in float64, since unsigned values have no negative.
+        self.order = np.lexsort((self.indices, -output.values.astype(np.float64)))[: stage.keep]
+        self.outputs = {**self.outputs, stage.name: output}
+        self.usage += output.usage
+        self.warnings |= dict.fromkeys(output.warnings)
+        self.query_truncated |= output.query_truncated
+        if output.truncated is not None:
+            self.truncated.update(self.indices[output.truncated].tolist())
         self.seconds[stage.name] = time.perf_counter() - start
-        self.usage += said.usage
-        self.warnings += [text for text in said.warnings if text not in self.warnings]
-        if said.truncated is not None:
-            self.truncated.update(int(i) for i in indices[said.truncated])
-        self.query_truncated |= said.query_truncated
-        self.said.append((stage, {int(i): at for at, i in enumerate(indices)}, said))
-        return indices[order], said.values[order]
 
-    def result(self, index: int, score: float) -> ScoredDocument:
-        """Return the document with all that the stages said of it."""
-        stages: dict[str, float] = {}
-        features: dict[str, float] = {}
+    def results(self, scale: Scale, limit: int) -> tuple[ScoredDocument, ...]:
+        """Return at most `limit` documents that the request asks for: best first, blank ones last.
+
+        Raises:
+            InferenceError: the scale returned a score that is not finite, or too few or too many.
+        """
+        last = next(reversed(self.outputs.values()), None)
+        values = np.zeros(0) if last is None else last.values[self.order].astype(np.float64)
+        scores = scale(values)
+        self._check("its scale", scores, len(values))
+        indices, rows = self.indices[self.order].tolist(), self.order.tolist()
+        found: list[tuple[int, float, int | None]] = [
+            *zip(indices, scores.tolist(), rows, strict=True),
+            *((index, BLANK_SCORE, None) for index in self.blank),
+        ][:limit]
+        threshold = self.request.score_threshold
+        if threshold is not None:
+            found = [each for each in found if each[1] >= threshold]
+        return tuple(self._result(*each) for each in found[: self.request.top_n])
+
+    def _result(self, index: int, score: float, row: int | None) -> ScoredDocument:
+        """Return a document with what every stage returned for it; no stage saw a blank one."""
+        document = self.request.documents[index]
+        if row is None:
+            return ScoredDocument(index, score, document)
+        outputs = self.outputs
         spans: tuple[Span, ...] = ()
-        for stage, position, said in self.said:
-            at = position.get(index)
-            if at is None:
-                continue
-            stages[stage.name] = float(said.values[at])
-            features.update({name: float(values[at]) for name, values in said.features.items()})
-            if said.spans is not None and self.request.explain:
-                spans = said.spans(at)
+        for output in outputs.values():
+            if output.spans is not None and self.request.explain:
+                spans = output.spans(row)
         return ScoredDocument(
             index=index,
             score=score,
-            document=self.request.documents[index],
-            stages=stages,
-            features=features,
+            document=document,
+            stages={name: float(output.values[row]) for name, output in outputs.items()},
+            features={
+                name: float(values[row])
+                for output in outputs.values()
+                for name, values in output.features.items()
+            },
             spans=spans,
             truncated=index in self.truncated,
         )
+
+    def _check(self, who: str, scores: NDArray[np.floating], count: int) -> None:
+        failed, shape = f"method {self.request.method!r} failed: {who} returned", np.shape(scores)
+        if shape != (count,):
+            raise InferenceError(f"{failed} scores of shape {shape} for {count} documents")
+        if not np.isfinite(scores).all():
+            raise InferenceError(f"{failed} a score that is not finite")
+
+
+def _take_embeddings(encoded: Encoded, rows: NDArray[np.int64]) -> Encoded:
+    _, first, distinct = np.unique(encoded.distinct[rows], return_index=True, return_inverse=True)
+    tokens = encoded.tokens
+    return replace(
+        encoded,
+        vectors=encoded.vectors[rows],
+        tokens=None if tokens is None else tuple(tokens[row] for row in rows),
+        truncated=encoded.truncated[rows],
+        distinct=np.argsort(np.argsort(first))[distinct],  # numbered by first appearance again
+    )

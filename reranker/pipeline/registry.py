@@ -10,7 +10,8 @@ and one decorated builder in that module:
     @register("mine", roles=("bi-encoder",))
     def mine(request: RerankRequest, models: ModelPool) -> Pipeline: ...
 
-Listing names imports nothing; a method's module is imported when it is first asked for.
+Listing names imports nothing; a method's module is imported when the method is first used. A
+plug-in that does not work is a `PluginError` for who names it, and no one else.
 """
 
 from __future__ import annotations
@@ -19,23 +20,26 @@ import difflib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 
-from reranker.errors import InvalidRequest, UnknownMethod
+from reranker.errors import InvalidRequest, PluginError, UnknownMethod
 from reranker.families.base import Role
 from reranker.hub.base import ModelPool
 from reranker.pipeline.pipeline import Pipeline
+from reranker.plugins import Plugins
 from reranker.types import RerankRequest
 
-GROUP = "reranker.methods"
 Builder = Callable[[RerankRequest, ModelPool], Pipeline]
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A named builder of pipelines and what it needs, as data.
+    """A named builder of pipelines.
 
-    `roles` are the model roles it always uses, `two_stage` says that `stage1_top_k` applies.
+    Attributes:
+        name: what requests call it.
+        build: returns the pipeline for a request.
+        roles: the model roles that it always uses.
+        two_stage: whether `stage1_top_k` applies.
     """
 
     name: str
@@ -58,7 +62,16 @@ class Method:
 
 
 _registered: dict[str, Method] = {}
-_lock = threading.RLock()
+_lock = threading.Lock()
+
+
+def _find_registered(name: str, _: object) -> Method:
+    if name not in _registered:
+        raise ValueError("its module does not register that name")
+    return _registered[name]
+
+
+_plugins = Plugins("reranker.methods", "method", _find_registered)
 
 
 def register(
@@ -67,28 +80,36 @@ def register(
     """Register a builder under a name.
 
     Raises:
-        ValueError: another builder has the name already.
+        PluginError: another builder, or another installed package, has the name.
     """
 
     def add(build: Builder) -> Builder:
+        entry = _plugins.entry(name)
         with _lock:
             other = _registered.get(name)
-            taken = {_place(other.build)} if other else _claims(name, build.__module__)
-            for place in taken - {_place(build)}:
-                raise ValueError(
-                    f"method {name!r} is registered twice: by {place} and by {_place(build)}"
-                )
+            place = owner = _place(build)
+            if other is not None:
+                owner = _place(other.build)
+            elif entry is not None and _package(entry.module) != _package(build.__module__):
+                owner = entry.module
+            if owner != place:
+                raise PluginError(f"method {name!r} is registered twice: by {owner} and by {place}")
             _registered[name] = Method(name, build, roles, two_stage)
         return build
 
     return add
 
 
+def unregister(name: str) -> None:
+    """Forget a method that this process registered; nothing happens if there is none."""
+    with _lock:
+        _registered.pop(name, None)
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all methods, installed or registered, without importing any."""
     with _lock:
-        registered = set(_registered)
-    return tuple(sorted(registered | set(_installed())))
+        return tuple(sorted({*_registered, *_plugins.names()}))
 
 
 def get(name: str) -> Method:
@@ -96,37 +117,34 @@ def get(name: str) -> Method:
 
     Raises:
         UnknownMethod: there is none; the message lists the known ones.
-        ValueError: two installed packages claim the name.
+        PluginError: it is installed but does not work; the message says why.
     """
     if not isinstance(name, str):
         raise InvalidRequest("method must be a string", param="method")
-    method = _registered.get(name)
-    if method is not None:
-        return method
-    entries = _installed().get(name)
-    if entries is None:
-        raise _unknown(name)
-    if len(entries) > 1:
-        claims = ", ".join(sorted(entry.value for entry in entries))
-        raise ValueError(f"method {name!r} is claimed by several packages: {claims}")
     # No lock is held here: the module's own `register` takes it, on a thread that may be
     # importing the module already, and imports have locks of their own.
-    entries[0].load()
-    if name not in _registered:
-        raise ValueError(f"{entries[0].value} is installed as {name!r} but does not register it")
-    return _registered[name]
+    method = _plugins.load(name) or _registered.get(name)
+    if method is None:
+        raise _unknown(name)
+    return method
+
+
+def available() -> tuple[tuple[Method, ...], tuple[PluginError, ...]]:
+    """Import all methods; return those that work, by name, and what is wrong with the others."""
+    works, problems = _plugins.available()
+    installed = _plugins.names()
+    with _lock:
+        works |= {name: each for name, each in _registered.items() if name not in installed}
+    return tuple(works[name] for name in sorted(works)), problems
 
 
 def _place(build: Builder) -> str:
     """Return where a builder is defined; a reload of its module does not move it."""
-    return f"{build.__module__}.{getattr(build, '__qualname__', '')}"
+    return f"{build.__module__}.{build.__qualname__}"
 
 
-def _claims(name: str, module: str) -> set[str]:
-    """Return modules of other packages that are installed as a method of that name."""
-    package = module.partition(".")[0]
-    modules = {entry.module for entry in _installed().get(name, [])}
-    return {each for each in modules if each.partition(".")[0] != package}
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _unknown(name: str) -> UnknownMethod:
@@ -135,10 +153,3 @@ def _unknown(name: str) -> UnknownMethod:
     return UnknownMethod(
         f"unknown method {name!r}; known methods: {', '.join(names())}{hint}", param="method"
     )
-
-
-def _installed() -> dict[str, list[EntryPoint]]:
-    found: dict[str, list[EntryPoint]] = {}
-    for entry in {(entry.name, entry.value): entry for entry in entry_points(group=GROUP)}.values():
-        found.setdefault(entry.name, []).append(entry)
-    return found

@@ -7,16 +7,35 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from support.plugins import install
 
-from reranker import DeadlineExceeded, InvalidRequest, Ranking, Reranker, Settings
+from reranker import (
+    DeadlineExceeded,
+    InferenceError,
+    InvalidRequest,
+    ModelPool,
+    Pipeline,
+    PluginError,
+    Ranking,
+    Reranker,
+    RerankRequest,
+    Settings,
+    Stage,
+    StageOutput,
+    register,
+    sigmoid_scale,
+)
 from reranker.pipeline import registry
 
-from .conftest import CASES, Case
+from .conftest import CASES, WITH_MODELS, Case
 
 Rank = Callable[..., Ranking]
+reads_with_models = pytest.mark.parametrize("case", WITH_MODELS, ids=str, indirect=True)
 TOLERANCE = 1e-4
 QUERY = "how do machines learn from examples?"
 DOCUMENTS = [
@@ -43,8 +62,9 @@ def check_order(ranking: Ranking) -> None:
     assert all(math.isfinite(score) and 0.0 <= -score <= 1.0 for score, _ in pairs)
 
 
-def test_the_four_methods_are_among_those_tested() -> None:
-    assert {"fast", "standard", "optimal", "best"} <= {case.method for case in CASES}
+def test_the_four_methods_and_one_without_models_are_among_those_tested() -> None:
+    assert {"fast", "standard", "optimal", "best", "keywords"} <= {case.method for case in CASES}
+    assert registry.get("keywords").roles == ()
 
 
 def test_ranks_all_best_first_on_the_documented_scale(rank: Rank, case: Case) -> None:
@@ -54,7 +74,11 @@ def test_ranks_all_best_first_on_the_documented_scale(rank: Rank, case: Case) ->
     assert ranking.method == case.method
     assert all(scored.document.original == DOCUMENTS[scored.index] for scored in ranking)
     assert all(type(scored.score) is float for scored in ranking)
-    assert len({round(score, 5) for score in scores(ranking).values()}) > 4  # it tells them apart
+
+
+@reads_with_models
+def test_tells_documents_apart(rank: Rank) -> None:
+    assert len({round(score, 5) for score in scores(rank(QUERY, DOCUMENTS)).values()}) > 4
 
 
 def test_the_order_of_the_input_does_not_matter(rank: Rank) -> None:
@@ -148,6 +172,7 @@ def test_odd_text_can_be_the_query(rank: Rank, text: str) -> None:
     check_order(rank(text, [text, *DOCUMENTS[:2]], explain=True))
 
 
+@reads_with_models
 def test_a_megabyte_is_cut_marked_and_no_burden_to_the_others(rank: Rank) -> None:
     huge = "machine learning from examples and more examples. " * 20_000
     assert len(huge) >= 1_000_000
@@ -161,6 +186,7 @@ def test_a_megabyte_is_cut_marked_and_no_burden_to_the_others(rank: Rank) -> Non
     assert scores(ranking)[2] == pytest.approx(without[1], abs=TOLERANCE)
 
 
+@reads_with_models
 def test_a_query_longer_than_the_window_is_cut_and_reported(rank: Rank) -> None:
     ranking = rank("how do machines learn? " * 2_000, DOCUMENTS[:3])
     check_order(ranking)
@@ -169,6 +195,7 @@ def test_a_query_longer_than_the_window_is_cut_and_reported(rank: Rank) -> None:
     assert ranking.truncated == ()  # the documents still fit in their share
 
 
+@reads_with_models
 def test_max_tokens_per_doc_cuts_the_document_and_says_which(rank: Rank) -> None:
     ranking = rank(QUERY, [DOCUMENTS[0], "short", DOCUMENTS[4]], max_tokens_per_doc=4)
     check_order(ranking)
@@ -203,10 +230,10 @@ def test_only_what_leaves_stage_one_comes_back_of_two_stages(rank: Rank, case: C
 
 
 def test_the_size_of_batches_does_not_change_a_score(rank: Rank) -> None:
-    wanted = scores(rank(QUERY, DOCUMENTS))
+    expected = scores(rank(QUERY, DOCUMENTS))
     for size in (1, 3, 10_000):
         found = scores(rank(QUERY, DOCUMENTS, batch_size=size))
-        assert found == pytest.approx(wanted, abs=TOLERANCE)
+        assert found == pytest.approx(expected, abs=TOLERANCE)
 
 
 def test_objects_are_ranked_on_their_fields_and_echoed_whole(rank: Rank) -> None:
@@ -231,7 +258,8 @@ def test_explanations_point_into_the_text(rank: Rank) -> None:
             assert 0 <= span.start < span.end <= len(scored.document.text)
 
 
-def test_usage_and_times_are_told(rank: Rank) -> None:
+@reads_with_models
+def test_usage_times_and_models_are_reported(rank: Rank) -> None:
     ranking = rank(QUERY, DOCUMENTS)
     assert ranking.usage.query_tokens > 0
     assert ranking.usage.document_tokens > len(DOCUMENTS)
@@ -239,11 +267,20 @@ def test_usage_and_times_are_told(rank: Rank) -> None:
     assert ranking.models
 
 
+def test_usage_counts_documents_that_best_reads_again(engine: Reranker) -> None:
+    ranking = engine.rank(QUERY, DOCUMENTS, method="best", stage1_top_k=2)
+    first = engine.rank(QUERY, DOCUMENTS, method="fast").usage
+    again = engine.rank(QUERY, [DOCUMENTS[i] for i in scores(ranking)], method="fast").usage
+    assert ranking.usage.query_tokens == first.query_tokens
+    assert ranking.usage.document_tokens == first.document_tokens + again.document_tokens
+
+
 def test_a_deadline_that_has_passed_ends_the_call(rank: Rank) -> None:
     with pytest.raises(DeadlineExceeded):
         rank(QUERY, DOCUMENTS, timeout=0.0)
 
 
+@reads_with_models
 def test_a_deadline_within_the_work_ends_it_in_time(rank: Rank) -> None:
     documents = [f"{document} {i}" * 10 for i in range(60) for document in DOCUMENTS]
     start = time.monotonic()
@@ -253,7 +290,7 @@ def test_a_deadline_within_the_work_ends_it_in_time(rank: Rank) -> None:
     check_order(rank(QUERY, DOCUMENTS[:2]))  # and the engine goes on
 
 
-def test_a_request_that_cannot_be_meant_is_refused_by_name(rank: Rank) -> None:
+def test_an_invalid_request_is_refused_with_the_name_of_the_field(rank: Rank) -> None:
     for query, documents, options, param in (
         (" ", DOCUMENTS, {}, "query"),
         (QUERY, [], {}, "documents"),
@@ -277,25 +314,66 @@ def test_many_threads_with_many_methods_get_each_their_own_result(engine: Rerank
         ranking = engine.rank(query, DOCUMENTS, method=case.method, model_cross=case.model_cross)
         return scores(ranking)
 
-    asked = [(case, query) for case in CASES for query in queries]
-    alone = [ask(*each) for each in asked]
+    requests = [(case, query) for case in CASES for query in queries]
+    alone = [ask(*each) for each in requests]
     with ThreadPoolExecutor(16) as pool:
-        together = list(pool.map(lambda each: ask(*each), asked))
+        together = list(pool.map(lambda each: ask(*each), requests))
     for one, other in zip(alone, together, strict=True):
         assert other == pytest.approx(one, abs=TOLERANCE)
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([0.5], "its s stage returned scores of shape (1,) for 8 documents"),
+        ([0.5] * 9, "its s stage returned scores of shape (9,) for 8 documents"),
+        ([0.5] * 7 + [math.nan], "its s stage returned a score that is not finite"),
+    ],
+)
+def test_a_method_that_returns_wrong_scores_is_named_and_the_others_work(
+    engine: Reranker, rank: Rank, values: list[float], reason: str
+) -> None:
+    def wrong(request: RerankRequest, models: ModelPool) -> Pipeline:
+        return Pipeline((Stage("s", lambda _: StageOutput(np.array(values))),), sigmoid_scale)
+
+    register("wrong", roles=())(wrong)
+    try:
+        with pytest.raises(InferenceError) as caught:
+            engine.rank(QUERY, DOCUMENTS, method="wrong")
+        assert caught.value.message == f"method 'wrong' failed: {reason}"
+        check_order(rank(QUERY, DOCUMENTS[:2]))
+    finally:
+        registry.unregister("wrong")
+
+
+def test_a_plug_in_that_cannot_be_imported_is_named_and_the_others_work(
+    engine: Reranker, rank: Rank, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(
+        tmp_path / "broken", monkeypatch, {"broken": "broken_method"}, broken_method="import nobody"
+    )
+    with pytest.raises(PluginError) as caught:
+        engine.rank(QUERY, DOCUMENTS, method="broken")
+    assert caught.value.message == (
+        "method 'broken' of package 'broken' cannot be imported: ModuleNotFoundError"
+    )
+    check_order(rank(QUERY, DOCUMENTS[:2]))
+    methods, problems = registry.available()
+    assert case.method in {method.name for method in methods}
+    assert [problem.message for problem in problems] == [caught.value.message]
+
+
 @pytest.fixture(scope="module")
-def keeping() -> Any:
-    """An engine that keeps results, so that ten thousand documents are computed once."""
-    with Reranker(Settings(dtype="float32", offline=True, cache_mb=256)) as made:
-        yield made
+def caching() -> Any:
+    """An engine with a cache, so that ten thousand documents are computed once."""
+    with Reranker(Settings(dtype="float32", offline=True, cache_mb=256)) as reranker:
+        yield reranker
 
 
 @pytest.mark.slow
-def test_ten_thousand_short_documents_are_ranked(keeping: Reranker, case: Case) -> None:
+def test_ten_thousand_short_documents_are_ranked(caching: Reranker, case: Case) -> None:
     documents = [f"item {i % 2_500}" for i in range(10_000)]
-    ranking = keeping.rank(
+    ranking = caching.rank(
         "item 7", documents, method=case.method, model_cross=case.model_cross, top_n=5_000
     )
     check_order(ranking)

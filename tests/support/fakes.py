@@ -57,12 +57,13 @@ def tokens_of(text: str) -> TokenVectors:
 
 @dataclass
 class FakeBiEncoder:
-    """Pools by mean, counts words, and writes down what it was asked."""
+    """Pools by mean, counts words, and writes down the distinct texts of each call."""
 
     name: str = "fake-bi"
     window: int = 64
     tokenizer: None = None
     calls: list[tuple[str, tuple[str, ...], bool]] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)  # of all calls together
 
     def encode(
         self,
@@ -73,9 +74,11 @@ class FakeBiEncoder:
         tokens: bool,
         context: RequestContext,
     ) -> Encoded:
-        self.calls.append((kind, tuple(texts), tokens))
+        self.calls.append((kind, tuple(dict.fromkeys(texts)), tokens))
         limit = min(self.window, max_tokens or self.window)
         read = [" ".join(text.split()[:limit]) if text.split()[limit:] else text for text in texts]
+        usage = Usage(**{f"{kind}_tokens": words(read)})
+        self.usage += usage
         made = tuple(tokens_of(text) for text in read)
         pooled = np.stack([token.vectors.sum(axis=0) + 1e-3 for token in made])
         return Encoded(
@@ -83,7 +86,7 @@ class FakeBiEncoder:
             tokens=made if tokens else None,
             truncated=np.array([bool(text.split()[limit:]) for text in texts]),
             distinct=distinct(texts),
-            usage=Usage(**{f"{kind}_tokens": words(read)}),
+            usage=usage,
         )
 
 
@@ -95,16 +98,19 @@ class FakeCrossEncoder:
     window: int = 64
     tokenizer: None = None
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)  # of all calls together
 
     def score(
         self, query: str, documents: Sequence[str], *, max_tokens: int, context: RequestContext
     ) -> Scored:
-        self.calls.append(tuple(documents))
+        self.calls.append(tuple(dict.fromkeys(documents)))
         asked = set(query.lower().split())
         read = [document.lower().split()[:max_tokens] for document in documents]
+        usage = Usage(len(query.split()), words([" ".join(r) for r in read]))
+        self.usage += usage
         return Scored(
             logits=np.array([3 * len(asked & set(r)) - len(r) for r in read], np.float32),
-            usage=Usage(len(query.split()), words([" ".join(r) for r in read])),
+            usage=usage,
             truncated=np.array([len(document.split()) > max_tokens for document in documents]),
             query_truncated=len(query.split()) > self.window,
         )

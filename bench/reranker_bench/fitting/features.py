@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reranker.pipeline.bi_encoder_stage import search
+from reranker.pipeline.stages import search
 from reranker.types import RequestContext
 from reranker_methods.features.attention import attention
 from reranker_methods.features.feedback import feedback

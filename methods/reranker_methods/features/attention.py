@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TAU = 0.05  # a cosine; about the gap between a token's best and second best counterpart
-NOTHING = 0.0  # of a document without tokens: orthogonal to the query
+EMPTY = 0.0  # the score of a document without tokens: orthogonal to the query
 
 
 def attention(
@@ -47,5 +47,5 @@ def attention(
     shares = np.exp((cosines - np.float32(1)) / np.float32(tau))
     total = documents.reduce(np.add, shares, empty=1.0)
     shares *= cosines
-    matched = documents.reduce(np.add, shares, empty=NOTHING) / total
+    matched = documents.reduce(np.add, shares, empty=EMPTY) / total
     return weighted_mean(weights, matched)

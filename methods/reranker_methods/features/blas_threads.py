@@ -1,8 +1,8 @@
 """One thread for many small matrix problems.
 
-A passage's Gram matrix takes a tenth of a millisecond. Handing half of it to a second BLAS
-thread costs more than that, and a hundred times as much while that thread's core is busy
-with a model. PyTorch, which runs the models, has threads of its own that this leaves alone.
+A passage's Gram matrix takes a tenth of a millisecond. Sharing it with a second BLAS thread
+costs more than that, and a hundred times as much while that thread's core is busy with a model.
+PyTorch, which runs the models, has threads of its own that are not affected.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 def keep_blas_on_one_thread() -> None:
     """Set numpy's and scipy's BLAS to one thread, for this process, from now on.
 
-    The number belongs to the process, and OpenBLAS does not let a worker thread raise it
+    The setting is process-wide, and OpenBLAS does not let a worker thread raise it
     again, so it cannot be set for a while only.
     """
     import scipy.linalg  # noqa: F401  (loads its BLAS, so that the controller sees it)

@@ -9,7 +9,7 @@ and Its Application in Retrieval", 1972). Where the bi-encoder has a trained spa
     lexical = sum_v q_v d_v / sum_v q_v^2
 
 over the vocabulary ids v that both texts hold, each text counting its largest weight of
-v. Dividing by the query's product with itself gives identical texts the score 1.
+v. Dividing by the query's inner product with itself gives identical texts the score 1.
 """
 
 from __future__ import annotations

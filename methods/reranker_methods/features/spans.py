@@ -1,4 +1,4 @@
-"""Spans: the parts of a document that the query's tokens attend to, to explain a score."""
+"""Spans: the parts of a document that best match the query's tokens, to explain a score."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reranker.types import Span
+from reranker import Span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.families.roles import TokenVectors
+    from reranker import TokenVectors
 
 TOP = 3
 GAP = 1  # characters between two tokens that still count as adjacent: a space or a hyphen
@@ -23,8 +23,8 @@ def best_spans(
     """Return the document's best-matching character spans, best first.
 
     Every query token picks its nearest document token (the alignment that attention tends
-    to as tau goes to 0). Picked tokens that touch or stand a space apart are merged, a
-    word cut into pieces is completed. A span's rank is the weight times the cosine that its
+    to as tau goes to 0). Picked tokens that touch or are a space apart are merged, a
+    word split into pieces is completed. A span's rank is the weight times the cosine that its
     picks collect; its score is the mean cosine of those picks.
 
     Args:

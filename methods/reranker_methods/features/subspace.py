@@ -1,4 +1,4 @@
-"""Subspace: how much of each query token lies in the space that the document spans.
+"""Subspace: how much of each query token is in the space that the document spans.
 
     subspace = sum_i w_i q_i^T C q_i / sum_i w_i - trace(C S)
     C = X^T (X X^T + ridge I)^-1 X = sum_k s_k^2 / (s_k^2 + ridge) v_k v_k^T
@@ -8,7 +8,7 @@ vectors v_k. Without a ridge, C projects on the span of the document and q^T C q
 is the soft membership of a token q in it: Ishibashi, Yokoi, Sudoh and Inui, "Subspace
 Representations for Soft Set Operations and Sentence Similarities", NAACL 2024. On passages
 that degenerates: with as many tokens as dimensions every membership is 1, so it measures
-length. Two changes mend it:
+length. Two changes correct this:
 
 * the spectrum is shrunk: a direction counts by how many tokens support it, half with an
   energy of `ridge` tokens. C is then the soft projection of Jaeger, "Controlling Recurrent
@@ -18,7 +18,7 @@ length. Two changes mend it:
 
 The ridge makes a singular value decomposition unnecessary: with the Cholesky factor L of
 X X^T + ridge I, q^T C q = ||L^-1 X q||^2, and with Y = L^-1 X, trace(C S) = sum (Y S) * Y. The
-trace is most of the work and depends on the document alone, so it is kept beside its vectors.
+trace is most of the work and depends on the document alone, so it is cached with its vectors.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from reranker.families.roles import Memo
 
 RIDGE = 1.0  # the energy of one token: every row of X has unit length
-NOTHING = 0.0  # of a document without tokens: what a background token would get
+EMPTY = 0.0  # the score of a document without tokens: that of a background token
 
 
 def subspace(
@@ -58,42 +58,42 @@ def subspace(
     Returns:
         (n,) in [-1, 1]; 0 for a document without tokens.
     """
-    members = np.zeros((len(query), len(documents)), dtype=np.float32)
-    chance = np.full(len(documents), NOTHING)
+    membership = np.zeros((len(query), len(documents)), dtype=np.float32)
+    bias = np.full(len(documents), EMPTY)
     for j in np.flatnonzero(np.diff(documents.offsets)):
         vectors = documents.of_document(int(j))
         factor = _factor(vectors, ridge)
-        members[:, j] = np.square(_solve(factor, vectors @ query.T)).sum(axis=0)
-        chance[j] = _chance(vectors, factor, background, ridge, documents.memos[int(j)])
+        membership[:, j] = np.square(_solve(factor, vectors @ query.T)).sum(axis=0)
+        bias[j] = _bias(vectors, factor, background, ridge, documents.memos[int(j)])
     if not weights.sum() > 0:
         return np.zeros(len(documents))
-    return np.asarray(weighted_mean(weights, members) - chance)
+    return np.asarray(weighted_mean(weights, membership) - bias)
 
 
-def _chance(
+def _bias(
     vectors: NDArray[np.float32],
     factor: NDArray[np.float32],
     background: NDArray[np.float32] | None,
     ridge: float,
     memo: Memo,
 ) -> float:
-    """Return trace(C S), from the memo if it was worked out for the same background and ridge."""
-    kept = memo.get("subspace")
-    if kept is not None and kept[0] is background and kept[1] == ridge:
-        return float(kept[2])
-    basis = _solve(factor, vectors)
-    moved = basis / basis.shape[1] if background is None else basis @ background
-    made = float(np.vdot(moved, basis))
-    memo["subspace"] = (background, ridge, made)
-    return made
+    """Return trace(C S), from the memo if it was computed for the same background and ridge."""
+    cached = memo.get("subspace")
+    if cached is not None and cached[0] is background and cached[1] == ridge:
+        return float(cached[2])
+    y = _solve(factor, vectors)
+    y_s = y / y.shape[1] if background is None else y @ background
+    trace = float(np.vdot(y_s, y))
+    memo["subspace"] = (background, ridge, trace)
+    return trace
 
 
 def _factor(vectors: NDArray[np.float32], ridge: float) -> NDArray[np.float32]:
     """Return L (t, t), lower triangular, with L L^T = X X^T + ridge I for a document X (t, d)."""
     gram = vectors @ vectors.T
     gram[np.diag_indices_from(gram)] += np.float32(ridge)
-    made = cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
-    return np.asarray(made, dtype=np.float32)
+    factor = cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
+    return np.asarray(factor, dtype=np.float32)
 
 
 def _solve(factor: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The token vectors of many documents in one array, so that one matrix product serves them all."""
+"""The token vectors of many documents in one array, for one matmul over all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.families.roles import Memo, TokenVectors
+    from reranker import TokenVectors
+    from reranker.families.roles import Memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class TokenStack:
         vectors: (T, d) float32, unit rows.
         ids: (T,) int64, vocabulary ids.
         offsets: (n + 1,) int64, document j has the rows offsets[j] to offsets[j + 1].
-        memos: of the n documents, what is kept beside the vectors of each.
+        memos: of the n documents, what is cached with the vectors of each.
         weights: (T,) float32 lexical weights, or None where the model has none.
     """
 
@@ -59,8 +60,8 @@ class TokenStack:
         """Reduce (m, T) values over each document's tokens.
 
         Returns:
-            (m, n), `empty` in the columns of documents without tokens: `reduceat` would
-            answer for those with a value of the next document.
+            (m, n), `empty` in the columns of documents without tokens, for which `reduceat`
+            would return a value of the next document.
         """
         reduced = np.full((len(values), len(self)), empty, dtype=np.float32)
         filled = np.flatnonzero(np.diff(self.offsets))

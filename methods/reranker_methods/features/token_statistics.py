@@ -1,4 +1,4 @@
-"""A token bank: what a bi-encoder's tokens look like in general text."""
+"""Token statistics: what a bi-encoder's tokens look like in general text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.families.roles import TokenVectors
+    from reranker import TokenVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class TokenStatistics:
     def query_weights(self, query: TokenVectors) -> NDArray[np.float32]:
         """Return the (m,) non-negative weights of a query's tokens.
 
-        They are the tokens' idf; a token that the bank has not seen counts as the rarest. A
-        model with a sparse head has weights of its own, which are taken as they are.
+        They are the tokens' idf; a token without one counts as the rarest. A model with a sparse
+        head has weights of its own, which are used instead.
         """
         if query.weights is not None:
             return np.maximum(query.weights, 0)
@@ -43,18 +43,18 @@ class TokenStatistics:
 
 
 UNIFORM = TokenStatistics()
-"""The bank of a model that nothing is known of."""
+"""The statistics of a model of which none were measured."""
 
 
-def save_token_statistics(bank: TokenStatistics, path: Path) -> None:
-    """Write a bank as a compressed .npz, in half precision."""
-    arrays = {"idf": bank.idf, "second_moment": bank.second_moment}
-    kept = {name: array.astype(np.float16) for name, array in arrays.items() if array is not None}
-    np.savez_compressed(path, allow_pickle=False, **kept)
+def save_token_statistics(statistics: TokenStatistics, path: Path) -> None:
+    """Write statistics as a compressed .npz, in float16."""
+    arrays = {"idf": statistics.idf, "second_moment": statistics.second_moment}
+    halves = {name: array.astype(np.float16) for name, array in arrays.items() if array is not None}
+    np.savez_compressed(path, allow_pickle=False, **halves)
 
 
 def load_token_statistics(path: Path) -> TokenStatistics:
-    """Read a bank; unknown arrays are ignored.
+    """Read statistics; unknown arrays are ignored.
 
     Raises:
         OSError: there is no such file.

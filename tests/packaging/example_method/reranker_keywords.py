@@ -2,17 +2,16 @@
 
 import numpy as np
 
-from reranker import RerankRequest, register
-from reranker.pipeline import Pipeline, Stage, StageOutput
+from reranker import Candidates, ModelPool, Pipeline, RerankRequest, Stage, StageOutput, register
 
 
 @register("keywords", roles=())
-def keywords(request: RerankRequest, models: object) -> Pipeline:
+def keywords(request: RerankRequest, models: ModelPool) -> Pipeline:
     """Order documents by the share of the query's words they contain."""
-    wanted = set(request.query.lower().split())
+    words = set(request.query.lower().split())
 
-    def score(indices: np.ndarray) -> StageOutput:
-        texts = (request.documents[i].text.lower().split() for i in indices)
-        return StageOutput(np.array([len(wanted & set(words)) / len(wanted) for words in texts]))
+    def score(candidates: Candidates) -> StageOutput:
+        shares = [len(words & set(text.lower().split())) / len(words) for text in candidates.texts]
+        return StageOutput(np.array(shares))
 
     return Pipeline(stages=(Stage("keywords", score),), scale=lambda values: values)

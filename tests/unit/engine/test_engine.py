@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 from support.fakes import FakeModels
 
@@ -50,7 +49,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[RerankRequest]:
 
     def build(request: RerankRequest, models: ModelPool) -> Pipeline:
         asked.append(request)
-        stage = Stage("s", lambda indices: StageOutput(-indices.astype(np.float64)))
+        stage = Stage("s", lambda candidates: StageOutput(-candidates.indices.astype(float)))
         return Pipeline((stage,), lambda values: values)
 
     def broken(request: RerankRequest, models: ModelPool) -> Pipeline:

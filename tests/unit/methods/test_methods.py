@@ -3,9 +3,8 @@ import inspect
 import numpy as np
 import pytest
 
-from reranker.errors import InferenceError
-from reranker.pipeline.bi_encoder_stage import search
-from reranker.pipeline.registry import _registered
+from reranker import InferenceError
+from reranker.pipeline import registry
 
 DOCUMENTS = ["a lazy dog sleeps", "the quick brown fox", "fox", "a red fox and a dog", "?!", "fox"]
 QUERY = "quick brown fox"
@@ -49,7 +48,7 @@ def test_a_score_does_not_depend_on_the_other_documents(rank, method, options):
 
 
 @every_method
-def test_each_distinct_text_meets_a_model_once(rank, models, method, options):
+def test_a_model_reads_each_distinct_text_once(rank, models, method, options):
     rank(method, QUERY, DOCUMENTS, **options)
 
     read = [texts for kind, texts, _ in models.bi.calls if kind == "document"]
@@ -60,7 +59,7 @@ def test_each_distinct_text_meets_a_model_once(rank, models, method, options):
 
 
 @every_method
-def test_says_which_weights_served(rank, method, options):
+def test_reports_which_weights_served(rank, method, options):
     ranking = rank(method, QUERY, DOCUMENTS, **options)
 
     expected = {
@@ -79,6 +78,28 @@ def test_counts_the_query_once_a_model_and_every_distinct_text(rank, method, opt
     models = len(ranking.models)
     assert ranking.usage.query_tokens == 3 * models
     assert ranking.usage.document_tokens == 3 * models
+
+
+@every_method
+@pytest.mark.parametrize("count", [3, 300])
+def test_usage_is_all_that_the_models_read(rank, models, method, options, count):
+    documents = [f"text number {i % 200}" for i in range(count)]
+
+    ranking = rank(method, QUERY, documents, stage1_top_k=10, **options)
+
+    assert ranking.usage == models.bi.usage + models.cross.usage
+
+
+def test_best_counts_what_it_reads_a_second_time(rank):
+    documents = [f"text {i}" for i in range(300)]
+
+    once = rank("fast", QUERY, documents, stage1_top_k=10).usage
+    ranking = rank("best", QUERY, documents, stage1_top_k=10)
+
+    again = sum(len(documents[result.index].split()) for result in ranking)
+    assert again == 20
+    assert ranking.usage.document_tokens == once.document_tokens + again
+    assert ranking.usage.query_tokens == once.query_tokens
 
 
 @every_method
@@ -111,8 +132,8 @@ def test_two_stage_methods_spend_stage_two_on_the_best_of_stage_one(rank, models
 def test_best_encodes_long_lists_without_tokens_and_the_kept_ones_again(rank, models, count):
     rank("best", QUERY, [f"text {i}" for i in range(count)], stage1_top_k=3)
 
-    asked = [(len(texts), tokens) for kind, texts, tokens in models.bi.calls[1:]]
-    assert asked == ([(1, True)] if count == 1 else [(50, False), (3, True)])
+    encoded = [(len(texts), tokens) for kind, texts, tokens in models.bi.calls[1:]]
+    assert encoded == ([(1, True)] if count == 1 else [(50, False), (3, True)])
 
 
 def test_best_scores_the_same_whether_or_not_the_kept_ones_were_encoded_again(rank):
@@ -124,7 +145,7 @@ def test_best_scores_the_same_whether_or_not_the_kept_ones_were_encoded_again(ra
     assert again == pytest.approx({index: once[index] for index in again}, abs=1e-6)
 
 
-def test_best_says_what_it_fused(rank):
+def test_best_reports_what_it_fused(rank):
     ranking = rank("best", QUERY, DOCUMENTS, model_cross="any", explain=True)
 
     assert list(ranking[0].stages) == ["bi_encoder", "cross_encoder", "fusion"]
@@ -160,19 +181,9 @@ def test_a_vector_that_is_not_finite_is_an_error(rank, models, monkeypatch):
         rank("fast", QUERY, DOCUMENTS)
 
 
-def test_search_gives_each_vector_the_same_product_alone_and_in_company():
-    vectors = np.random.default_rng(0).normal(size=(333, 384)).astype(np.float32)
-
-    together = search(vectors[0], vectors)
-
-    alone = [search(vectors[0], vectors[i : i + 1])[0] for i in range(len(vectors))]
-    assert together.tolist() == alone
-    assert together == pytest.approx(vectors @ vectors[0], rel=1e-4, abs=1e-4)
-
-
 @pytest.mark.parametrize("name", ["fast", "standard", "optimal", "best"])
 def test_a_builder_reads_as_its_own_specification(name):
-    method = _registered[name]
+    method = registry.get(name)
 
     assert len(inspect.getsource(method.build).splitlines()) <= 40
     assert method.two_stage == (name in ("optimal", "best"))

@@ -3,15 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from reranker.errors import SettingsError
-from reranker.families.roles import TokenVectors
+from reranker import SettingsError, TokenVectors
 from reranker_methods.features.token_statistics import (
     UNIFORM,
     TokenStatistics,
     load_token_statistics,
     save_token_statistics,
 )
-from reranker_methods.profile import FOLDER, PASSED_OVER, UNCALIBRATED, file_name, load, profile_for
+from reranker_methods.profile import FOLDER, NOT_USED, UNCALIBRATED, file_name, load, profile_for
 
 SHIPPED = sorted(FOLDER.glob("*.json"))
 KNOWN = {"cosine", "attention", "subspace", "lexical", "feedback", "cross_encoder"}
@@ -22,14 +21,14 @@ def test_shipped_profiles_load_and_name_only_features_that_exist(path):
     profile = load(path)
 
     assert set(profile.fusion.terms) <= KNOWN
-    assert ("cross_encoder" in profile.fusion.wanted) == ("cross-encoder" in path.stem)
+    assert ("cross_encoder" in profile.fusion.feature_names) == ("cross-encoder" in path.stem)
     if profile.bi_encoder:
         assert path.name == file_name(profile.bi_encoder, profile.cross_encoder)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_profiles_let_no_document_depend_on_its_neighbours(path):
-    assert "feedback" not in load(path).fusion.wanted
+    assert "feedback" not in load(path).fusion.feature_names
 
 
 def test_everything_shipped_is_small():
@@ -40,16 +39,16 @@ def test_everything_shipped_is_small():
 def test_an_unknown_pair_gets_the_default_and_says_so(cross):
     profile = profile_for("some/model", cross)
 
-    assert profile.bank is UNIFORM
+    assert profile.token_statistics is UNIFORM
     assert profile.warnings == (UNCALIBRATED,)
-    assert ("cross_encoder" in profile.fusion.wanted) == (cross is not None)
+    assert ("cross_encoder" in profile.fusion.feature_names) == (cross is not None)
 
 
-def test_a_known_bi_encoder_keeps_its_bank_beside_an_unknown_cross_encoder():
+def test_a_known_bi_encoder_keeps_its_statistics_beside_an_unknown_cross_encoder():
     profile = profile_for("all-MiniLM-L6-v2", "somebody/else")
 
-    assert profile.bank is profile_for("all-MiniLM-L6-v2", None).bank
-    assert profile.bank.idf is not None
+    assert profile.token_statistics is profile_for("all-MiniLM-L6-v2", None).token_statistics
+    assert profile.token_statistics.idf is not None
     assert profile.warnings == (UNCALIBRATED,)
 
 
@@ -67,7 +66,7 @@ def test_an_unknown_cross_encoder_shares_evenly_with_the_bi_encoders_own_terms(b
 def test_bge_m3_uses_its_three_heads_and_is_not_called_calibrated():
     profile = profile_for("bge-m3", None)
 
-    assert set(profile.fusion.wanted) == {"cosine", "attention", "lexical"}
+    assert set(profile.fusion.feature_names) == {"cosine", "attention", "lexical"}
     assert profile.warnings == (UNCALIBRATED,)
 
 
@@ -111,21 +110,21 @@ def test_a_file_that_is_no_profile_is_refused(tmp_path, text):
         load(path)
 
 
-def test_a_bank_survives_being_written_and_read(tmp_path):
-    bank = TokenStatistics(np.array([0.5, 2.0], np.float32), np.eye(3, dtype=np.float32) / 4)
+def test_token_statistics_survive_being_written_and_read(tmp_path):
+    statistics = TokenStatistics(np.array([0.5, 2.0], np.float32), np.eye(3, dtype=np.float32) / 4)
 
-    save_token_statistics(bank, tmp_path / "bank.npz")
+    save_token_statistics(statistics, tmp_path / "bank.npz")
     again = load_token_statistics(tmp_path / "bank.npz")
 
-    assert again.idf == pytest.approx(bank.idf, rel=1e-3)
-    assert again.second_moment == pytest.approx(bank.second_moment, rel=1e-3)
+    assert again.idf == pytest.approx(statistics.idf, rel=1e-3)
+    assert again.second_moment == pytest.approx(statistics.second_moment, rel=1e-3)
 
 
 def test_query_weights_rise_with_rarity_and_unseen_tokens_are_the_rarest():
-    bank = TokenStatistics(np.array([0.0, 1.0, 4.0], np.float32))
+    statistics = TokenStatistics(np.array([0.0, 1.0, 4.0], np.float32))
     query = TokenVectors(np.eye(4, dtype=np.float32), np.array([0, 1, 2, 99]), np.zeros((4, 2)))
 
-    weights = bank.query_weights(query)
+    weights = statistics.query_weights(query)
 
     assert (np.diff(weights) >= 0).all()
     assert weights[0] == 0
@@ -145,8 +144,8 @@ def test_an_own_profile_goes_before_the_shipped_one_of_its_pair_only(tmp_path):
     (tmp_path / "own.json").write_text(json.dumps(data))
     own = str(tmp_path / "own.json")
     assert profile_for("ours", None, own).fitted == {"on": "our data"}
-    passed_over = profile_for("other", None, own)
-    assert passed_over.fusion == profile_for("other", None).fusion
-    assert passed_over.warnings[0] == PASSED_OVER
+    replaced = profile_for("other", None, own)
+    assert replaced.fusion == profile_for("other", None).fusion
+    assert replaced.warnings[0] == NOT_USED
     with pytest.raises(SettingsError):
         profile_for("ours", None, str(tmp_path / "absent.json"))

@@ -26,7 +26,7 @@ def test_a_weighted_sum_standardises_with_its_own_constants():
 def test_features_without_weight_are_neither_needed_nor_counted():
     fusion = WeightedSum({"a": Term(0, 1, 1), "b": Term(0, 1, 0)})
 
-    assert fusion.wanted == ("a",)
+    assert fusion.feature_names == ("a",)
     assert fusion.logits({"a": np.array([2.0])}).tolist() == [2.0]
     assert fusion.logits({"a": np.array([2.0]), "b": np.array([np.nan])}).tolist() == [2.0]
 

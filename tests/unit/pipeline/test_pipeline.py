@@ -1,7 +1,8 @@
-"""The pipeline: order, ties, blanks, thresholds, and what a request is told."""
+"""The pipeline: order, ties, blanks, thresholds, and how data flows from stage to stage."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,22 +10,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fakes import FakeBiEncoder
 
 from reranker.errors import Cancelled, DeadlineExceeded, InferenceError
+from reranker.families.roles import Encoded
 from reranker.pipeline.pipeline import (
     BLANK_SCORE,
+    Candidates,
     Pipeline,
     Stage,
     StageOutput,
-    cosine_scale,
-    sigmoid_scale,
 )
+from reranker.pipeline.stages import sigmoid_scale
 from reranker.types import Document, Ranking, RequestContext, RerankRequest, Span, Usage
 
 
-def stage(name: str, scores: dict[int, float], keep: int | None = None, **said: Any) -> Stage:
-    def score(indices: np.ndarray) -> StageOutput:
-        return StageOutput(np.array([scores[int(i)] for i in indices], dtype=np.float32), **said)
+def stage(name: str, scores: dict[int, float], keep: int | None = None, **fields: Any) -> Stage:
+    def score(candidates: Candidates) -> StageOutput:
+        values = np.array([scores[int(i)] for i in candidates.indices], dtype=np.float32)
+        return StageOutput(values, **fields)
 
     return Stage(name, score, keep)
 
@@ -66,9 +70,9 @@ def test_ties_survive_two_stages() -> None:
 def test_blank_documents_come_last_by_index_with_the_lowest_score_and_meet_no_model() -> None:
     seen: list[int] = []
 
-    def score(indices: np.ndarray) -> StageOutput:
-        seen.extend(indices.tolist())
-        return StageOutput(np.full(len(indices), -5.0))
+    def score(candidates: Candidates) -> StageOutput:
+        seen.extend(candidates.indices.tolist())
+        return StageOutput(np.full(len(candidates), -5.0))
 
     ranking = rank([Stage("s", score)], ["a", " ", "b", "", "\x00"], scale=sigmoid_scale)
     assert seen == [0, 2]
@@ -121,8 +125,29 @@ def test_zero_is_a_threshold_and_none_is_not() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_a_score_that_is_not_finite_is_an_error(bad: float) -> None:
-    with pytest.raises(InferenceError, match="the s stage"):
-        rank([stage("s", {0: 1.0, 1: bad})], ["d", "d"])
+    message = "method 'mine' failed: its s stage returned a score that is not finite"
+    with pytest.raises(InferenceError, match=message):
+        rank([stage("s", {0: 1.0, 1: bad})], ["d", "d"], method="mine")
+    with pytest.raises(InferenceError, match="its scale returned a score that is not finite"):
+        rank([stage("s", {0: 1.0})], ["d"], scale=lambda values: values * bad)
+
+
+@pytest.mark.parametrize(
+    "values", [np.zeros(2), np.zeros(4), np.zeros((3, 1)), np.float64(1)], ids=np.shape
+)
+def test_a_wrong_number_of_scores_is_an_error_that_names_the_method(values: np.ndarray) -> None:
+    wrong = Stage("s", lambda _: StageOutput(values))
+    reason = re.escape(f"returned scores of shape {values.shape} for 3 documents")
+    with pytest.raises(InferenceError, match=f"method 'mine' failed: its s stage {reason}"):
+        rank([wrong], ["d", "", "d", "d"], method="mine")
+    with pytest.raises(InferenceError, match=f"its scale {reason}"):
+        rank([stage("s", dict.fromkeys(range(3), 1.0))], ["d"] * 3, scale=lambda _: values)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.bool_, np.int64, np.float32, np.float64])
+def test_scores_of_every_numeric_type_are_ranked(kind: type) -> None:
+    counted = Stage("s", lambda _: StageOutput(np.array([0, 1, 0], dtype=kind)))
+    assert order(rank([counted], ["d"] * 3)) == [1, 0, 2]
 
 
 def test_ranks_on_the_raw_score_where_the_scale_saturates() -> None:
@@ -131,15 +156,10 @@ def test_ranks_on_the_raw_score_where_the_scale_saturates() -> None:
     assert all(scored.score <= 1.0 for scored in ranking)
 
 
-def test_scales_stay_within_zero_and_one() -> None:
-    wild = np.array([-1e9, -1.0000001, -1.0, 0.0, 1.0, 1.0000001, 1e9])
-    for scale in (cosine_scale, sigmoid_scale):
-        made = scale(wild)
-        assert (made >= 0).all()
-        assert (made <= 1).all()
-        assert (np.diff(made) >= 0).all()
-    assert cosine_scale(np.array([-1.0, 0.0, 1.0])).tolist() == [0.0, 0.5, 1.0]
-    assert sigmoid_scale(np.array([0.0])).tolist() == [0.5]
+@pytest.mark.parametrize("names", [(), ("a", "b", "a")])
+def test_stages_have_names_of_their_own(names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="a name of its own"):
+        Pipeline(tuple(stage(name, {}) for name in names), sigmoid_scale)
 
 
 def test_scores_are_plain_floats_and_indices_plain_integers() -> None:
@@ -156,17 +176,79 @@ def test_each_result_has_the_raw_score_of_every_stage_that_saw_it() -> None:
     assert ranking[1].stages == {"a": 2.0, "b": 10.0}
 
 
-def test_usage_adds_up_and_warnings_are_said_once() -> None:
-    said = {"usage": Usage(1, 10, 2), "warnings": ("cut",)}
-    both = [stage("a", {0: 1.0}, **said), stage("b", {0: 1.0}, **said)]
+def test_usage_adds_up_and_equal_warnings_are_given_once() -> None:
+    fields = {"usage": Usage(1, 10, 2), "warnings": ("cut",)}
+    both = [stage("a", {0: 1.0}, **fields), stage("b", {0: 1.0}, **fields)]
     ranking = rank(both, ["d"])
     assert ranking.usage == Usage(2, 20, 4)
     assert ranking.warnings == ("cut",)
     assert {"a", "b"} <= set(ranking.seconds)
 
 
+def test_a_stage_gets_the_outputs_of_the_stages_before_it_row_by_row() -> None:
+    def encoded(texts: list[str]) -> Encoded:
+        return FakeBiEncoder().encode(
+            texts, kind="document", max_tokens=None, tokens=True, context=RequestContext()
+        )
+
+    def first(candidates: Candidates) -> StageOutput:
+        assert candidates.previous == {}
+        values = np.array([float(len(text)) for text in candidates.texts])
+        return StageOutput(
+            values, {"half": values / 2}, values > 2, embeddings=encoded(candidates.texts)
+        )
+
+    def second(candidates: Candidates) -> StageOutput:
+        assert list(candidates.previous) == ["a"]
+        return StageOutput(candidates.previous["a"].values * [0, 1, 2, 0])
+
+    def third(candidates: Candidates) -> StageOutput:
+        a, b = candidates.previous.values()
+        assert candidates.texts == ["bbb", "aaaa", "dddd"]
+        assert candidates.indices.tolist() == [2, 1, 0]
+        assert b.values.tolist() == [6.0, 4.0, 0.0]
+        assert a.values.tolist() == [3.0, 4.0, 4.0]
+        assert a.features["half"].tolist() == [1.5, 2.0, 2.0]
+        assert a.truncated is not None
+        assert a.truncated.tolist() == [True] * 3
+        assert a.embeddings is not None
+        expected = encoded(candidates.texts)
+        assert a.embeddings.vectors.tolist() == expected.vectors.tolist()
+        assert a.embeddings.distinct.tolist() == expected.distinct.tolist()
+        assert a.embeddings.truncated.tolist() == expected.truncated.tolist()
+        assert [each.ids.tolist() for each in a.embeddings.tokens or ()] == [
+            each.ids.tolist() for each in expected.tokens or ()
+        ]
+        return StageOutput(np.zeros(3))
+
+    documents = ["dddd", "aaaa", "bbb", "cc", ""]
+    stages = [Stage("a", first, keep=4), Stage("b", second, keep=3), Stage("c", third)]
+    ranking = rank(stages, documents)
+    assert order(ranking) == [0, 1, 2]
+    assert ranking[2].stages == {"a": 3.0, "b": 6.0, "c": 0.0}
+
+
+def test_equal_texts_stay_known_as_equal_when_a_stage_keeps_some() -> None:
+    def first(candidates: Candidates) -> StageOutput:
+        encoded = FakeBiEncoder().encode(
+            candidates.texts, kind="document", max_tokens=9, tokens=False, context=RequestContext()
+        )
+        return StageOutput(np.array([1.0, 5.0, 4.0, 3.0, 2.0]), embeddings=encoded)
+
+    def second(candidates: Candidates) -> StageOutput:
+        assert candidates.texts == ["y", "x", "y", "z"]
+        embeddings = candidates.previous["a"].embeddings
+        assert embeddings is not None
+        assert embeddings.distinct.tolist() == [0, 1, 0, 2]
+        return StageOutput(np.zeros(4))
+
+    stages = [Stage("a", first, keep=4), Stage("b", second)]
+    assert order(rank(stages, ["x", "y", "x", "y", "z"])) == [1, 2, 3, 4]
+
+
 def test_truncated_documents_are_listed_and_marked() -> None:
-    def score(indices: np.ndarray) -> StageOutput:
+    def score(candidates: Candidates) -> StageOutput:
+        indices = candidates.indices
         return StageOutput(-indices.astype(float), truncated=indices % 2 == 1)
 
     ranking = rank([Stage("s", score)], ["d"] * 4)
@@ -174,29 +256,32 @@ def test_truncated_documents_are_listed_and_marked() -> None:
     assert [scored.truncated for scored in ranking] == [False, True, False, True]
 
 
-def test_spans_are_made_only_when_asked_for_and_for_the_right_document() -> None:
-    asked: list[int] = []
+def test_spans_are_computed_only_to_explain_and_for_the_right_document() -> None:
+    computed: list[int] = []
 
-    def spans(position: int) -> tuple[Span, ...]:
-        asked.append(position)
-        return (Span(position, position + 1, 1.0),)
+    def spans(row: int) -> tuple[Span, ...]:
+        computed.append(row)
+        return (Span(row, row + 1, 1.0),)
 
-    made = stage("s", {0: 1.0, 1: 3.0, 2: 2.0}, spans=spans)
-    assert rank([made], ["d"] * 3)[0].spans == ()
-    assert asked == []
-    ranking = rank([made], ["d"] * 3, explain=True, top_n=1)
-    assert ranking[0].spans == (Span(1, 2, 1.0),)
-    assert asked == [1]
+    first = stage("a", {0: 1.0, 1: 3.0, 2: 2.0}, spans=spans)
+    second = stage("b", {0: 3.0, 1: 1.0, 2: 2.0}, keep=2)
+    for stages, best in (([first], 1), ([first, second], 0)):
+        assert rank(stages, ["d"] * 3)[0].spans == ()
+        assert computed == []
+        ranking = rank(stages, ["d"] * 3, explain=True, top_n=1)
+        assert ranking[0].spans == (Span(best, best + 1, 1.0),)
+        assert computed == [best]
+        computed.clear()
 
 
 def test_a_deadline_is_looked_at_before_every_stage() -> None:
-    call = RequestContext()
+    context = RequestContext()
 
-    def score(indices: np.ndarray) -> StageOutput:
-        call.cancelled.set()
-        return StageOutput(np.zeros(len(indices)))
+    def score(candidates: Candidates) -> StageOutput:
+        context.cancelled.set()
+        return StageOutput(np.zeros(len(candidates)))
 
     with pytest.raises(Cancelled):
-        rank([Stage("a", score), stage("b", {0: 1.0})], ["d"], context=call)
+        rank([Stage("a", score), stage("b", {0: 1.0})], ["d"], context=context)
     with pytest.raises(DeadlineExceeded):
         rank([stage("a", {0: 1.0})], ["d"], context=RequestContext(deadline=0.0))

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.plugins import install
 
-from reranker.errors import InvalidRequest, UnknownMethod
+from reranker.errors import InvalidRequest, PluginError, UnknownMethod
 from reranker.hub.base import ModelPool
 from reranker.pipeline import registry
 from reranker.pipeline.pipeline import Pipeline
@@ -18,8 +19,11 @@ from reranker.types import Document, RerankRequest
 
 
 @pytest.fixture(autouse=True)
-def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+def _unregistered() -> Iterator[None]:
+    before = registry.names()
+    yield
+    for name in set(registry.names()) - set(before):
+        registry.unregister(name)
 
 
 def build(request: RerankRequest, models: ModelPool) -> Pipeline:
@@ -28,17 +32,6 @@ def build(request: RerankRequest, models: ModelPool) -> Pipeline:
     Really nothing.
     """
     raise NotImplementedError
-
-
-def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **methods: str) -> None:
-    """Put a distribution on the path that names its methods as entry points."""
-    info = folder / f"{folder.name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {folder.name}\nVersion: 1.0\n")
-    lines = "".join(f"{name} = {value}\n" for name, value in methods.items())
-    (info / "entry_points.txt").write_text(f"[reranker.methods]\n{lines}")
-    monkeypatch.syspath_prepend(str(folder))
-    importlib.invalidate_caches()
 
 
 def test_a_registered_method_is_found_with_what_it_needs() -> None:
@@ -55,7 +48,7 @@ def test_a_name_registered_by_another_builder_is_refused() -> None:
     def other(request: RerankRequest, models: ModelPool) -> Pipeline:
         raise NotImplementedError
 
-    with pytest.raises(ValueError, match=r"'mine' is registered twice.*build.*other"):
+    with pytest.raises(PluginError, match=r"'mine' is registered twice.*build.*other"):
         registry.register("mine", roles=())(other)
     assert registry.get("mine").build is build
 
@@ -66,21 +59,26 @@ def test_a_reloaded_module_may_register_its_builder_again() -> None:
     assert registry.get("mine").roles == ("cross-encoder",)
 
 
-def test_the_name_of_an_installed_method_cannot_be_taken_by_another_package(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(registry, "_registered", {})
-    with pytest.raises(ValueError, match=r"'fast' is registered twice.*reranker_methods"):
+def test_a_method_that_was_unregistered_is_unknown() -> None:
+    registry.register("mine", roles=())(build)
+    registry.unregister("mine")
+    registry.unregister("mine")
+    with pytest.raises(UnknownMethod):
+        registry.get("mine")
+
+
+def test_the_name_of_an_installed_method_cannot_be_taken_by_another_package() -> None:
+    with pytest.raises(PluginError, match=r"'fast' is registered twice.*reranker_methods"):
         registry.register("fast", roles=())(build)
 
 
 def test_two_packages_that_claim_one_name_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(tmp_path / "one", monkeypatch, twice="one_package.mine")
-    install(tmp_path / "two", monkeypatch, twice="two_package.mine")
+    install(tmp_path / "one", monkeypatch, {"twice": "one_package.mine"})
+    install(tmp_path / "two", monkeypatch, {"twice": "two_package.mine"})
     assert "twice" in registry.names()
-    with pytest.raises(ValueError, match=r"one_package\.mine, two_package\.mine"):
+    with pytest.raises(PluginError, match="'twice' is claimed by several packages: one, two"):
         registry.get("twice")
 
 
@@ -94,34 +92,71 @@ def test_an_unknown_method_lists_the_known_ones_and_the_nearest() -> None:
     assert isinstance(caught.value, InvalidRequest)
 
 
-def test_a_module_that_does_not_register_its_name_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install(tmp_path / "empty", monkeypatch, silent="silent_module")
-    (tmp_path / "empty" / "silent_module.py").write_text("")
-    with pytest.raises(ValueError, match=r"silent_module.*does not register"):
-        registry.get("silent")
+BROKEN = {
+    "needy": ("import a_package_nobody_has", "cannot be imported: ModuleNotFoundError"),
+    "silent": ("", "cannot be used: its module does not register that name"),
+    "taker": (
+        "from reranker import register\n@register('fast', roles=())\ndef fast(*_): ...",
+        "cannot be imported: method 'fast' is registered twice: "
+        "by reranker_methods.fast.fast and by taker_module.fast",
+    ),
+    "half": (
+        "from reranker import register\n@register('half', roles=())\ndef half(*_): ...\n1 / 0",
+        "cannot be imported: ZeroDivisionError",
+    ),
+}
 
 
-def test_a_missing_dependency_of_a_method_is_not_swallowed(
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_plug_in_that_does_not_work_is_named_with_the_reason(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.get("fast")  # is registered
+    source, reason = BROKEN[name]
+    module = f"{name}_module"
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    install(tmp_path / "broken", monkeypatch, {name: module}, **{module: source})
+    for _ in range(2):  # the second time its module may have been imported, in part or whole
+        with pytest.raises(PluginError) as caught:
+            registry.get(name)
+        assert caught.value.message == f"method {name!r} of package 'broken' {reason}"
+
+
+def test_a_plug_in_that_does_not_work_leaves_the_others_available(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(tmp_path / "needy", monkeypatch, needy="needy_module")
-    (tmp_path / "needy" / "needy_module.py").write_text("import a_package_nobody_has\n")
-    with pytest.raises(ImportError, match="a_package_nobody_has"):
-        registry.get("needy")
+    registry.register("mine", roles=())(build)
+    monkeypatch.delitem(sys.modules, "needy_module", raising=False)
+    install(
+        tmp_path / "broken",
+        monkeypatch,
+        {"needy": "needy_module", "fast": "needy_module"},
+        needy_module="import a_package_nobody_has",
+    )
+    methods, problems = registry.available()
+    names = [method.name for method in methods]
+    assert names == sorted(names)
+    assert {"best", "fast", "mine", "optimal", "standard"} <= set(names)
+    assert registry.get("fast").build.__module__ == "reranker_methods.fast"
+    assert [problem.message for problem in problems] == [
+        "method 'fast' of package 'broken' is not used: the name belongs to 'reranker'",
+        "method 'needy' of package 'broken' cannot be imported: ModuleNotFoundError",
+    ]
+    assert "a_package_nobody_has" in problems[1].for_operator()
 
 
 @pytest.fixture
 def slow_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    install(tmp_path / "slow", monkeypatch, slow="slow_module")
-    (tmp_path / "slow" / "slow_module.py").write_text(
-        "import time\n"
+    install(
+        tmp_path / "slow",
+        monkeypatch,
+        {"slow": "slow_module"},
+        slow_module="import time\n"
         "from reranker.pipeline.registry import register\n"
         "time.sleep(0.3)\n"
         "@register('slow', roles=())\n"
         "def slow(request, models):\n"
-        "    'Be slow.'\n"
+        "    'Be slow.'\n",
     )
     yield "slow"
     sys.modules.pop("slow_module", None)
@@ -157,7 +192,7 @@ def test_many_threads_get_the_same_method(slow_method: str) -> None:
 
 def test_a_method_that_needs_a_cross_encoder_says_so() -> None:
     registry.register("crossing", roles=("cross-encoder",))(build)
-    asked = RerankRequest(query="q", documents=(Document.of("d"),), model="m", method="crossing")
+    request = RerankRequest(query="q", documents=(Document.of("d"),), model="m", method="crossing")
     with pytest.raises(InvalidRequest, match="model_cross") as caught:
-        registry.get("crossing").check(asked)
+        registry.get("crossing").check(request)
     assert caught.value.param == "model_cross"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reranker.families.roles import TokenVectors
+from reranker import TokenVectors
 from reranker_methods.features.spans import best_spans
 
 TEXT = "We saw a red fox, then it rained on the unbelievable sea."

@@ -104,17 +104,17 @@ def test_token_order_does_not_matter():
     )
 
 
-def test_what_a_background_token_gets_is_worked_out_once_a_background():
+def test_the_bias_is_computed_once_per_background():
     query, stack = unit_rows(3, 24), stack_of(unit_rows(9, 24), unit_rows(4, 24))
     some, other = (np.diag(RNG.random(24)).astype(np.float32) for _ in range(2))
-    wanted = subspace(query, np.ones(3), stack, some).tolist()
+    expected = subspace(query, np.ones(3), stack, some).tolist()
 
-    assert subspace(query, np.ones(3), stack, some).tolist() == wanted
-    for memo in stack.memos:  # so it is read
+    assert subspace(query, np.ones(3), stack, some).tolist() == expected
+    for memo in stack.memos:  # shows that it is read
         memo["subspace"] = (*memo["subspace"][:2], memo["subspace"][2] - 1)
-    assert subspace(query, np.ones(3), stack, some) == pytest.approx(np.add(wanted, 1))
+    assert subspace(query, np.ones(3), stack, some) == pytest.approx(np.add(expected, 1))
 
     fresh = stack_of(stack.of_document(0), stack.of_document(1))
     for background, ridge in ((other, 1.0), (None, 1.0), (some, 1.0), (some, 2.0)):
-        kept = subspace(query, np.ones(3), stack, background, ridge)
-        assert kept.tolist() == subspace(query, np.ones(3), fresh, background, ridge).tolist()
+        cached = subspace(query, np.ones(3), stack, background, ridge)
+        assert cached.tolist() == subspace(query, np.ones(3), fresh, background, ridge).tolist()
