@@ -77,7 +77,7 @@ class Quotas:
         self._collector: threading.Thread | None = None
         self._closed = threading.Event()
 
-    async def count(self, caller: Caller) -> None:
+    async def count_request(self, caller: Caller) -> None:
         """Count one request.
 
         Raises:

@@ -8,41 +8,100 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Required
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from typing_extensions import TypedDict
 
+from reranker.embedding import EmbedRequest, TokenizeRequest
 from reranker.errors import InvalidRequest
-from reranker.operations import EmbedRequest, TokenizeRequest
-from reranker_server.dialects import lenient_fields as fields
-from reranker_server.dialects import tei
-from reranker_server.dialects import truncation as cuts
-from reranker_server.dialects.base import Ask, Asked, Dialect
-from reranker_server.dialects.ranking import lenient
-from reranker_server.dialects.resolve_model import choose_role
-from reranker_server.errors import NoDocuments, TooLarge
+from reranker_server.dialects.base import Dialect, IncomingRequest, ParsedRequest
+from reranker_server.dialects.lenient_fields import (
+    Count,
+    Flag,
+    LenientModel,
+    Text,
+    TruncationFields,
+    check_length,
+    field_type,
+    lenient_error,
+    named,
+    read_count,
+)
+from reranker_server.dialects.ranking import as_400
+from reranker_server.dialects.resolve_model import resolve_role
+from reranker_server.dialects.tei import TeiError, render_tei_error
+from reranker_server.http.body import validate
 
 if TYPE_CHECKING:
-    from reranker.operations import Embeddings, Input
+    from numpy.typing import NDArray
+
+    from reranker.embedding import Embeddings, Input, Tokens
     from reranker.tokenization.tokenizer import Piece
 
 _QUERY_KINDS = ("query", "search_query")
+_DOCUMENTED_INPUTS = str | list[str] | list[int] | list[list[int]]
 
 
-class Body(TypedDict, total=False):
+def _read_inputs(value: Any) -> tuple[Input, ...]:
+    """Read texts or token ids: one or a list of either."""
+    if isinstance(value, str) or (isinstance(value, list) and value and _is_id(value[0])):
+        value = [value]
+    if not isinstance(value, list):
+        raise lenient_error("must be a text, token ids, or a list of these")
+    if not value:
+        raise lenient_error("must hold at least one text", code="no_documents")
+    return tuple(_read_input(each) for each in value)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _read_input(value: Any) -> Input:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(_is_id(each) for each in value):
+        return tuple(value)
+    raise lenient_error("must hold texts or lists of token ids")
+
+
+def _read_encoding(value: Any) -> str:
+    if value not in ("float", "base64"):
+        raise lenient_error("must be float or base64")
+    return str(value)
+
+
+def _read_dimensions(value: Any) -> int | None:
+    found = read_count(value)
+    if found == 0:
+        raise lenient_error("must be at least 1")
+    return found
+
+
+Inputs = Annotated[tuple[str | tuple[int, ...], ...], field_type(_read_inputs, _DOCUMENTED_INPUTS)]
+InputTexts = Annotated[tuple[str | tuple[int, ...], ...], field_type(_read_inputs, str | list[str])]
+Encoding = Annotated[str, field_type(_read_encoding, Literal["float", "base64"])]
+Dimensions = Annotated[int | None, field_type(_read_dimensions, int | None)]
+
+
+class VectorsRequest(TruncationFields):
+    """What all requests for vectors have."""
+
+    model: Text = None
+    dimensions: Dimensions = named("dimensions", "output_dimension")
+    timeout_ms: Count = None
+
+
+class OpenaiRequest(VectorsRequest):
     """A request in OpenAI's shape; `input_type` and `truncation` are extensions, as Voyage has."""
 
-    model: str
-    input: Required[str | list[str] | list[int] | list[list[int]]]
-    encoding_format: Literal["float", "base64"] | None
-    dimensions: int | None
-    input_type: str | None
-    truncation: bool | None
-    user: str
+    input: Inputs
+    encoding_format: Encoding = "float"
+    input_type: Text = None
 
 
-class Vector(TypedDict):
+class OpenaiVector(TypedDict):
     """One vector: numbers, or little-endian float32 in base64."""
 
     object: str
@@ -50,35 +109,31 @@ class Vector(TypedDict):
     embedding: list[float] | str
 
 
-class Answer(TypedDict):
-    """An answer in OpenAI's shape."""
+class OpenaiResponse(TypedDict):
+    """A response in OpenAI's shape."""
 
     object: str
-    data: list[Vector]
+    data: list[OpenaiVector]
     model: str
     usage: dict[str, int]
 
 
-class EmbedBody(TypedDict, total=False):
+class TeiEmbedRequest(VectorsRequest):
     """A request in the shape of TEI's /embed; vectors always have unit length."""
 
-    inputs: Required[str | list[str] | list[int] | list[list[int]]]
-    truncate: bool | None
-    prompt_name: str | None
-    dimensions: int | None
-    model: str
+    inputs: Inputs
+    prompt_name: Text = None
 
 
-class TokenizeBody(TypedDict, total=False):
+class TokenizeBody(LenientModel):
     """A request for tokens: `inputs` as TEI, `prompt` as vLLM."""
 
-    inputs: str | list[str]
-    prompt: str
-    add_special_tokens: bool
-    model: str
+    inputs: InputTexts = named("prompt", "inputs", default=...)
+    add_special_tokens: Flag = None
+    model: Text = None
 
 
-class Token(TypedDict):
+class TeiToken(TypedDict):
     """One token of a text, in TEI's shape."""
 
     id: int
@@ -88,117 +143,92 @@ class Token(TypedDict):
     stop: int | None
 
 
-class Count(TypedDict):
+class VllmTokens(TypedDict):
     """The tokens of a text, in vLLM's shape."""
 
     count: int
     tokens: list[int]
 
 
-def _inputs(ask: Ask, name: str) -> tuple[Input, ...]:
-    """Read texts or token ids: one or a list of either."""
-    value = ask.payload.get(name)
-    if isinstance(value, str) or (isinstance(value, list) and value and _is_id(value[0])):
-        value = [value]
-    if not isinstance(value, list):
-        raise InvalidRequest(f"{name} must be a text, token ids, or a list of these", param=name)
-    if not value:
-        raise NoDocuments(f"{name} must hold at least one text", param=name)
-    if len(value) > ask.settings.max_documents:
-        raise TooLarge(
-            f"{len(value)} texts, at most {ask.settings.max_documents} are allowed",
-            param="documents",
-        )
-    return tuple(_input(each, f"{name}[{i}]", name) for i, each in enumerate(value))
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _input(value: Any, place: str, name: str) -> Input:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and value and all(_is_id(each) for each in value):
-        return tuple(value)
-    raise InvalidRequest(f"{place} must be a text or a list of token ids", param=name)
-
-
-def _request(ask: Ask, name: str, kind: str | None) -> tuple[EmbedRequest, str]:
-    role, model = choose_role(ask, "bi-encoder")
+def _embed_request(
+    incoming: IncomingRequest, body: VectorsRequest, inputs: tuple[Input, ...], kind: str | None
+) -> EmbedRequest:
+    role, model = resolve_role(incoming, body.model, "bi-encoder")
     if role != "bi-encoder":
         raise InvalidRequest(f"{model!r} gives scores, no vectors", param="model")
-    dimensions = fields.whole(ask.payload, "dimensions", "output_dimension")
-    if dimensions == 0:
-        raise InvalidRequest("dimensions must be at least 1", param="dimensions")
-    request = EmbedRequest(
-        inputs=_inputs(ask, name),
+    check_length(len(inputs), incoming.settings.max_documents, "texts")
+    return EmbedRequest(
+        inputs=inputs,
         model=model,
         kind="query" if kind in _QUERY_KINDS else "document",
-        dimensions=dimensions,
-        context=ask.call(fields.whole(ask.payload, "timeout_ms"), None),
+        dimensions=body.dimensions,
+        context=incoming.new_context(body.timeout_ms, None),
     )
-    return request, model
 
 
-def _openai(ask: Ask) -> Asked:
-    request, label = _request(ask, "input", fields.text(ask.payload, "input_type"))
-    form = fields.text(ask.payload, "encoding_format") or "float"
-    if form not in ("float", "base64"):
-        raise InvalidRequest("encoding_format must be float or base64", param="encoding_format")
+def _parse_openai(incoming: IncomingRequest) -> ParsedRequest:
+    body = validate(OpenaiRequest, incoming.payload)
+    request = _embed_request(incoming, body, body.input, body.input_type)
 
-    def render(made: Sequence[Embeddings]) -> Answer:
-        cuts.check(ask.payload, "input", made[0])
-        vectors = np.asarray(made[0].vectors, dtype="<f4")
-        tokens = made[0].usage.total_tokens
+    def render(outcomes: Sequence[Embeddings]) -> OpenaiResponse:
+        (embeddings,) = outcomes
+        body.check_truncated("input", embeddings.truncated)
+        vectors = np.asarray(embeddings.vectors, dtype="<f4")
+        tokens = embeddings.usage.total_tokens
         return {
             "object": "list",
             "data": [
-                {"object": "embedding", "index": i, "embedding": _write(vector, form)}
+                {"object": "embedding", "index": i, "embedding": _encode(vector, body)}
                 for i, vector in enumerate(vectors)
             ],
-            "model": label,
+            "model": request.model,
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         }
 
-    return Asked((request,), render)
+    return ParsedRequest((incoming.engine.embed_operation(request),), render)
 
 
-def _write(vector: Any, form: str) -> list[float] | str:
-    if form == "base64":
+def _encode(vector: NDArray[np.float32], body: OpenaiRequest) -> list[float] | str:
+    if body.encoding_format == "base64":
         return base64.b64encode(vector.tobytes()).decode("ascii")
     return [float(each) for each in vector]
 
 
-def _tei(ask: Ask) -> Asked:
-    request, _ = _request(ask, "inputs", fields.text(ask.payload, "prompt_name"))
+def _parse_tei_embed(incoming: IncomingRequest) -> ParsedRequest:
+    body = validate(TeiEmbedRequest, incoming.payload)
+    request = _embed_request(incoming, body, body.inputs, body.prompt_name)
 
-    def render(made: Sequence[Embeddings]) -> Any:
-        cuts.check(ask.payload, "inputs", made[0])
-        return made[0].vectors.tolist()
+    def render(outcomes: Sequence[Embeddings]) -> Any:
+        (embeddings,) = outcomes
+        body.check_truncated("inputs", embeddings.truncated)
+        return embeddings.vectors.tolist()
 
-    return Asked((request,), render)
+    return ParsedRequest((incoming.engine.embed_operation(request),), render)
 
 
-def _tokenize(ask: Ask) -> Asked:
-    name = "prompt" if "prompt" in ask.payload else "inputs"
-    texts = tuple(each for each in _inputs(ask, name) if isinstance(each, str))
+def _parse_tokenize(incoming: IncomingRequest) -> ParsedRequest:
+    body = validate(TokenizeBody, incoming.payload)
+    texts = tuple(each for each in body.inputs if isinstance(each, str))
     if not texts:
-        raise InvalidRequest(f"{name} must be a text or a list of texts", param=name)
-    role, model = choose_role(ask, "bi-encoder")
-    special = fields.flag(ask.payload, "add_special_tokens") is not False
-    request = TokenizeRequest(texts, model, role, special, ask.call(None, None))
+        raise InvalidRequest("send a text or a list of texts", param="inputs")
+    check_length(len(texts), incoming.settings.max_documents, "texts")
+    role, model = resolve_role(incoming, body.model, "bi-encoder")
+    request = TokenizeRequest(
+        texts, model, role, body.add_special_tokens is not False, incoming.new_context(None, None)
+    )
+    as_vllm = incoming.payload.get("prompt") is not None
 
-    def render(made: Sequence[Sequence[Sequence[Piece]]]) -> Any:
-        if name == "prompt":
-            ids = [piece.id for piece in made[0][0]]
+    def render(outcomes: Sequence[Tokens]) -> list[list[TeiToken]] | VllmTokens:
+        (tokens,) = outcomes
+        if as_vllm:
+            ids = [piece.id for piece in tokens.pieces[0]]
             return {"count": len(ids), "tokens": ids}
-        return [[_token(piece) for piece in pieces] for pieces in made[0]]
+        return [[_tei_token(piece) for piece in pieces] for pieces in tokens.pieces]
 
-    return Asked((request,), render)
+    return ParsedRequest((incoming.engine.tokenize_operation(request),), render)
 
 
-def _token(piece: Piece) -> Token:
+def _tei_token(piece: Piece) -> TeiToken:
     start, stop = (None, None) if piece.special else piece.span
     return {
         "id": piece.id,
@@ -209,14 +239,29 @@ def _token(piece: Piece) -> Token:
     }
 
 
-OPENAI = Dialect("openai", _openai, lenient, None, Body, Answer)
-TEI = Dialect("tei-embed", _tei, tei.refuse, None, EmbedBody, list[list[float]], tei.Error)
-TOKENIZE = Dialect(
+OPENAI = Dialect(
+    "openai",
+    _parse_openai,
+    OpenaiRequest,
+    OpenaiResponse,
+    ("/embeddings", "/v1/embeddings", "/voyage/v1/embeddings", "/infinity/embeddings"),
+    render_error=as_400,
+)
+TEI_EMBED = Dialect(
+    "tei-embed",
+    _parse_tei_embed,
+    TeiEmbedRequest,
+    list[list[float]],
+    ("/embed",),
+    render_error=render_tei_error,
+    error=TeiError,
+)
+TEI_TOKENIZE = Dialect(
     "tei-tokenize",
-    _tokenize,
-    tei.refuse,
-    None,
+    _parse_tokenize,
     TokenizeBody,
-    list[list[Token]] | Count,
-    tei.Error,
+    list[list[TeiToken]] | VllmTokens,
+    ("/tokenize",),
+    render_error=render_tei_error,
+    error=TeiError,
 )

@@ -16,7 +16,7 @@ PATH = "/docs"
 ASSETS = "/docs/assets"
 
 
-def add(app: FastAPI) -> None:
+def add_docs_page(app: FastAPI) -> None:
     """Add the page and its assets, which the package fastapi-swagger carries."""
     assets = StaticFiles(directory=None, packages=[("fastapi_swagger", "resources")])
     app.mount(ASSETS, assets, name="docs-assets")

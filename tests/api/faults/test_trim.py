@@ -8,12 +8,12 @@ import sys
 SCRIPT = """
 import time
 from pathlib import Path
-from reranker_server.http.memory_tuning import trimming
+from reranker.process_tuning import trim_memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-with trimming(seconds=0.05):
+with trim_memory(seconds=0.05):
     before = resident()
     pieces = [bytearray(100_000) for _ in range(1000)]
     pieces = pieces[::20]  # every kept one holds the ones around it in place
