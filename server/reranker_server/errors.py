@@ -109,6 +109,7 @@ STATUS: dict[type[errors.RerankerError], tuple[int, str, str]] = {
     errors.Cancelled: (504, "timeout_error", "cancelled"),
     errors.DeadlineExceeded: (504, "timeout_error", "deadline_exceeded"),
     errors.InferenceError: (500, "server_error", "inference_failed"),
+    errors.PluginError: (500, "server_error", "broken_plugin"),
     errors.SettingsError: (500, "server_error", "misconfigured"),
     errors.RerankerError: (500, "server_error", "internal"),
 }

@@ -133,13 +133,6 @@ def documents_named(name: str = "documents") -> Any:
     return Field(validation_alias=AliasChoices(name, *others))
 
 
-def documents_field(payload: Mapping[str, Any]) -> str | None:
-    """Return the name of the field with the documents: a list if there is one."""
-    lists = (name for name in DOCUMENT_FIELDS if isinstance(payload.get(name), list))
-    lone = (name for name in DOCUMENT_FIELDS if isinstance(payload.get(name), str | Mapping))
-    return next(lists, next(lone, None))
-
-
 class LenientModel(BaseModel):
     """A body whose unknown fields are ignored and whose nulls count as absent."""
 
@@ -154,8 +147,15 @@ class LenientModel(BaseModel):
 
     @classmethod
     def prepare(cls, payload: dict[str, Any]) -> dict[str, Any]:
-        """Return what is validated of a body without its nulls; a subclass may rename fields."""
+        """Return what is validated of a body without its nulls; a subclass may choose fields."""
         return payload
+
+    @classmethod
+    def sent_names(cls, field: str) -> tuple[str, ...]:
+        """Return the names under which a field may be sent."""
+        alias = cls.model_fields[field].validation_alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias or field]
+        return tuple(name for name in choices if isinstance(name, str))
 
 
 class TruncationFields(LenientModel):

@@ -12,7 +12,6 @@ from pydantic.json_schema import SkipJsonSchema
 
 from reranker.types import DEFAULT_MAX_TOKENS_PER_DOC
 from reranker_server.dialects.lenient_fields import (
-    DOCUMENT_FIELDS,
     Count,
     Documents,
     Flag,
@@ -21,7 +20,6 @@ from reranker_server.dialects.lenient_fields import (
     Names,
     Query,
     TruncationFields,
-    documents_field,
     documents_named,
     named,
 )
@@ -51,10 +49,13 @@ class RankingContent(LenientModel):
 
     @classmethod
     def prepare(cls, payload: dict[str, Any]) -> dict[str, Any]:
-        """Keep the documents' field that is meant; what is missing is read as null."""
-        name = documents_field(payload) or "documents"
-        kept = {key: value for key, value in payload.items() if key not in DOCUMENT_FIELDS}
-        return {"query": None, **kept, name: payload.get(name), "sent_as": name}
+        """Keep one field of documents, a list if there is one; read what is missing as null."""
+        names = cls.sent_names("documents")
+        lists = (name for name in names if isinstance(payload.get(name), list))
+        lone = (name for name in names if isinstance(payload.get(name), str | Mapping))
+        chosen = next(lists, next(lone, "documents"))
+        kept = {key: value for key, value in payload.items() if key not in names}
+        return {"query": None, **kept, chosen: payload.get(chosen), "sent_as": chosen}
 
 
 class RankingOptions(ModelFields, TruncationFields, ABC):

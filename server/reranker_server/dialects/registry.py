@@ -9,59 +9,68 @@ A dialect is one file with a `Dialect` in it, and one line in the wheel's pyproj
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Iterator
-from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from pydantic import TypeAdapter
 
+from reranker.plugins import OWN_PACKAGE, Plugins
 from reranker_server.dialects.base import Dialect, Endpoint
 
 log = logging.getLogger(__name__)
 
-GROUP = "reranker.dialects"
-_OWN = "reranker_server."
-_NAME = re.compile(r"[a-z][a-z0-9-]*")
+
+def _check(name: str, dialect: Any) -> Dialect:
+    """Check the shape of what an entry point refers to."""
+    if not isinstance(dialect, Dialect):
+        raise ValueError(f"it is no Dialect but a {type(dialect).__name__}")
+    if dialect.name != name:
+        raise ValueError(f"it is installed as {name!r} but calls itself {dialect.name!r}")
+    paths = (*dialect.paths, *dialect.shared_paths)
+    if not paths and dialect.matches is None:
+        raise ValueError("it has no path and matches nothing")
+    if not all(path.startswith("/") for path in paths):
+        raise ValueError("a path does not start with /")
+    for shape in (dialect.request, dialect.response, dialect.error):
+        try:
+            TypeAdapter(shape).json_schema()
+        except Exception as error:
+            raise ValueError(f"pydantic cannot describe {shape!r}") from error
+    return dialect
+
+
+PLUGINS = Plugins("reranker.dialects", "dialect", _check)
 
 
 class DialectRegistry:
     """The dialects that are served.
 
-    One that does not import, is no `Dialect`, or whose name or path is taken, is left out with a
-    line in the log; the built-in ones come first, so no other can take their place.
+    One that does not import, has the wrong shape, or whose name or path is taken, is left out
+    with a line in the log; the built-in ones come first, so no other can take their place.
 
     Args:
-        entries: of the group; by default those that are installed.
         reserved: paths that are not free.
     """
 
-    def __init__(
-        self, entries: Iterable[EntryPoint] | None = None, reserved: Iterable[str] = ()
-    ) -> None:
-        found = entry_points(group=GROUP) if entries is None else entries
-        self._dialects: dict[str, Dialect] = {}
-        self._paths = dict.fromkeys(reserved, "the server itself")
-        for entry in sorted(set(found), key=_built_in_first):
-            try:
-                self._add(_load(entry))
-            except Exception as error:  # a plug-in may raise anything
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        available, problems = PLUGINS.available()
+        for problem in problems:
+            log.error("%s", problem.for_operator())
+        self.dialects: tuple[Dialect, ...] = ()
+        owners = dict.fromkeys(reserved, "the server itself")
+        for dialect in sorted(available.values(), key=lambda each: not _is_built_in(each.name)):
+            paths = (*dialect.paths, *dialect.shared_paths)
+            taken = next((path for path in paths if path in owners), None)
+            if taken is not None:
                 log.error(
-                    "dialect %r (%s) is left out: %s: %s",
-                    entry.name,
-                    entry.value,
-                    type(error).__name__,
-                    error,
+                    "dialect %r cannot be used: its path %s is taken by %s",
+                    dialect.name,
+                    taken,
+                    owners[taken],
                 )
-        self.dialects = tuple(self._dialects.values())
-
-    def _add(self, dialect: Dialect) -> None:
-        if dialect.name in self._dialects:
-            raise ValueError(f"the name {dialect.name!r} is taken")
-        for path in (*dialect.paths, *dialect.shared_paths):
-            if path in self._paths:
-                raise ValueError(f"the path {path} is taken by {self._paths[path]}")
-        self._dialects[dialect.name] = dialect
-        self._paths |= dict.fromkeys((*dialect.paths, *dialect.shared_paths), dialect.name)
+                continue
+            owners |= dict.fromkeys(paths, f"dialect {dialect.name!r}")
+            self.dialects += (dialect,)
 
     def routes(self) -> Iterator[tuple[str, Endpoint]]:
         """Yield each path with its endpoint, those without a variable part first."""
@@ -75,22 +84,6 @@ class DialectRegistry:
         yield from sorted(routes, key=lambda route: "{" in route[0])
 
 
-def _built_in_first(entry: EntryPoint) -> tuple[bool, str, str]:
-    return not entry.value.startswith(_OWN), entry.name, entry.value
-
-
-def _load(entry: EntryPoint) -> Dialect:
-    """Import a dialect and check its shape."""
-    dialect = entry.load()
-    if not isinstance(dialect, Dialect):
-        raise TypeError(f"it is no Dialect but a {type(dialect).__name__}")
-    if not _NAME.fullmatch(dialect.name):
-        raise ValueError(f"{dialect.name!r} is not a name of lower-case letters and digits")
-    paths = (*dialect.paths, *dialect.shared_paths)
-    if not paths and dialect.matches is None:
-        raise ValueError("it has no path and matches nothing")
-    if not all(path.startswith("/") for path in paths):
-        raise ValueError("a path does not start with /")
-    for shape in (dialect.request, dialect.response, dialect.error):
-        TypeAdapter(shape).json_schema()
-    return dialect
+def _is_built_in(name: str) -> bool:
+    entry = PLUGINS.entry(name)
+    return entry is not None and entry.dist is not None and entry.dist.name == OWN_PACKAGE
