@@ -47,7 +47,7 @@ class Document:
         if isinstance(value, str):
             return cls(value, clean(value))
         if not isinstance(value, Mapping):
-            raise InvalidRequest("a document is a string or an object", param="documents")
+            raise InvalidRequest("a document must be a string or an object", param="documents")
         parts = [_field_text(value[name]) for name in rank_fields if value.get(name) is not None]
         if not parts and not any(name in value for name in rank_fields):
             wanted = ", ".join(repr(name) for name in rank_fields)

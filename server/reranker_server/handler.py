@@ -139,7 +139,8 @@ class RequestHandler:
 
     def _parse(self, exchange: Exchange, body: bytes) -> ParsedRequest:
         incoming = self._incoming(exchange, body)
-        exchange.dialect = exchange.endpoint.sniff_dialect(incoming)
+        if exchange.endpoint.others:
+            exchange.dialect = exchange.endpoint.sniff_dialect(incoming)
         parsed = exchange.dialect.parse(incoming)
         exchange.record.add_request(parsed.operations)
         return parsed

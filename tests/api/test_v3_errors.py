@@ -98,7 +98,7 @@ def test_a_field_missing_or_out_of_range_is_422_and_named(ask, changes, param):
     ("changes", "message"),
     [
         ({"documents": []}, "documents must not be empty"),
-        ({"documents": ["a", 7]}, "documents[1] must be a string or an object"),
+        ({"documents": ["a", 7]}, "a document must be a string or an object"),
         ({"query": 7}, "query must be a string"),
         ({"query": None}, "query is missing"),
         ({"top_n": 0}, "top_n must be at least 1"),

@@ -170,6 +170,7 @@ def validate(model: type[ModelT], payload: Mapping[str, Any]) -> ModelT:
 # pydantic's own, as predicates of the field; those of our own types are so already.
 _MESSAGES = {
     "missing": "is missing",
+    "is_instance_of": "must be a string",
     "too_short": "must not be empty",
     "list_type": "must be a list",
     "int_type": "must be a whole number",

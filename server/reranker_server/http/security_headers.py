@@ -15,11 +15,8 @@ _DOCS = "/docs"  # starts its viewer by an inline script
 _DOCS_POLICY = f"{_POLICY}; script-src 'self' 'unsafe-inline'"
 
 
-def add_security_headers(headers: MutableHeaders, path: str) -> None:
-    """Add what is not there yet; only HTML needs a content policy."""
-    headers.setdefault("x-content-type-options", "nosniff")
-    if not headers.get("content-type", "").startswith("text/html"):
-        return
+def add_page_headers(headers: MutableHeaders, path: str) -> None:
+    """Add the headers of an HTML page; a policy that is there already stays."""
     policy = _DOCS_POLICY if path.startswith(_DOCS) else _POLICY
     headers.setdefault("content-security-policy", policy)
     headers.setdefault("x-frame-options", "DENY")

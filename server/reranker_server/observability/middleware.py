@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 
 from reranker_server.http.responses import error_response
-from reranker_server.http.security_headers import add_security_headers
+from reranker_server.http.security_headers import add_page_headers
 from reranker_server.observability.request_log import RequestRecord, current_request_id
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ class RequestRecording:
                 response = MutableHeaders(scope=message)
                 response[REQUEST_ID] = record.id
                 response.update(record.timing_headers())
-                add_security_headers(response, scope["path"])
+                response.setdefault("x-content-type-options", "nosniff")
+                if response.get("content-type", "").startswith("text/html"):
+                    add_page_headers(response, scope["path"])
             await send(message)
 
         try:

@@ -4,43 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, JsonValue, WithJsonSchema
 
-from reranker.errors import InvalidRequest
 from reranker.types import (
     DEFAULT_MAX_TOKENS_PER_DOC,
     DEFAULT_METHOD,
     DEFAULT_STAGE1_TOP_K,
 )
 
-
-def _check_text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise PydanticCustomError("text_type", "must be a string")
-    return value
-
-
-def _check_documents(value: Any) -> list[str | dict[str, Any]]:
-    if not isinstance(value, list):
-        raise PydanticCustomError("list_type", "must be a list")
-    if not value:
-        raise PydanticCustomError("too_short", "must not be empty")
-    for index, document in enumerate(value):
-        if not isinstance(document, str | dict):
-            name = f"documents[{index}]"
-            raise InvalidRequest(f"{name} must be a string or an object", param=name)
-    return value
-
-
-# Plain checks: pydantic's own `str` rejects lone surrogates, which JSON can hold, and its list
-# would be a copy of 10,000 documents.
-Text = Annotated[str, PlainValidator(_check_text, json_schema_input_type=str)]
+# pydantic's own `str` rejects lone surrogates, which JSON can hold.
+Text = InstanceOf[str]
+# A document's type is checked where its text is taken: one by one would be a second pass here.
 Documents = Annotated[
-    list[str | dict[str, Any]],
-    PlainValidator(
-        _check_documents,
-        json_schema_input_type=Annotated[list[str | dict[str, Any]], Field(min_length=1)],
+    list[Any],
+    Field(min_length=1),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": True}]
+            },
+        }
     ),
 ]
 # Strict: true for a number, or "no" for a flag, is a mistake that its sender should hear of.
