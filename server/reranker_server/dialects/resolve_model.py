@@ -85,15 +85,18 @@ def resolve_role(incoming: IncomingRequest, model: str | None, role: Role) -> tu
 def split_model(incoming: IncomingRequest, model: str | None) -> tuple[str | None, str | None]:
     """Return the model's id, from the body or the path, and the method after its colon."""
     for candidate in (model, incoming.path_model):
-        whole = (candidate or "").strip()
-        name, _, suffix = whole.rpartition(":")
-        if suffix not in registry.names():
-            name, suffix = whole, ""
+        name, method = split_method((candidate or "").strip())
         if name.lower() in PLACEHOLDERS:
             name = ""
-        if name or suffix:
-            return name or None, suffix or None
+        if name or method:
+            return name or None, method
     return None, None
+
+
+def split_method(name: str) -> tuple[str, str | None]:
+    """Split `id:method`; a suffix that is no method belongs to the id."""
+    model, colon, method = name.rpartition(":")
+    return (model, method) if colon and method in registry.names() else (name, None)
 
 
 def known_roles(

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from reranker.errors import UnknownModel
 from reranker.pipeline import registry
-from reranker_server.dialects.resolve_model import unknown_model
+from reranker_server.dialects.resolve_model import split_method, unknown_model
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
@@ -105,9 +105,7 @@ class ModelsEndpoint:
         Raises:
             UnknownModel: there is none.
         """
-        bare, _, suffix = name.rpartition(":")
-        wanted = bare if suffix in registry.names() else name
-        cards = self._find(wanted)
+        cards = self._find(split_method(name)[0])
         return {
             "id": name,
             "object": "model",
