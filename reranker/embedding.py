@@ -83,7 +83,7 @@ class TokenizeRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenizedTexts:
     """The tokens of each text, uncut; tokenising alone costs nothing."""
 
     pieces: tuple[tuple[Piece, ...], ...]
@@ -179,7 +179,7 @@ class TokenizeOperation:
         """Return about how many tokens the texts have."""
         return sum(min(estimate(each), LONGEST_WINDOW) for each in self.request.texts)
 
-    def run(self) -> Tokens:
+    def run(self) -> TokenizedTexts:
         """Tokenise.
 
         Raises:
@@ -190,7 +190,7 @@ class TokenizeOperation:
         tokenizer = load(request.model).tokenizer
         if tokenizer is None:
             raise InvalidRequest("this model does not show its tokenizer", param="model")
-        return Tokens(
+        return TokenizedTexts(
             tuple(tokenizer.pieces(clean(text), special=request.special) for text in request.texts)
         )
 

@@ -12,9 +12,9 @@ from reranker.embedding import (
     Embeddings,
     EmbedOperation,
     EmbedRequest,
+    TokenizedTexts,
     TokenizeOperation,
     TokenizeRequest,
-    Tokens,
 )
 from reranker.errors import InvalidRequest
 from reranker.open_pool import open_pool
@@ -183,7 +183,7 @@ class Reranker:
         model: str | None = None,
         role: Role = "bi-encoder",
         special: bool = True,
-    ) -> Tokens:
+    ) -> TokenizedTexts:
         """Return the tokens of texts as a model reads them; see `TokenizeRequest`.
 
         Raises:
@@ -194,7 +194,7 @@ class Reranker:
         own = self.settings.model if role == "bi-encoder" else self.settings.model_cross
         return self.tokenize_request(TokenizeRequest(tuple(texts), model or own, role, special))
 
-    def tokenize_request(self, request: TokenizeRequest) -> Tokens:
+    def tokenize_request(self, request: TokenizeRequest) -> TokenizedTexts:
         """Tokenise as the request says; `tokenize` with a request instead of arguments."""
         return self.tokenize_operation(request).run()
 

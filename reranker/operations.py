@@ -37,7 +37,7 @@ class ModelUse:
     card: ModelCard
 
 
-class Outcome(Protocol):
+class OperationResult(Protocol):
     """What every operation reports beside its result."""
 
     @property
@@ -80,7 +80,7 @@ class Operation(Protocol):
     def estimated_tokens(self) -> int:
         """About how many tokens it will read; for admission and reservations."""
 
-    def run(self) -> Outcome:
+    def run(self) -> OperationResult:
         """Do the work; `reranker.errors` lists what it raises."""
 
 

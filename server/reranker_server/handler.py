@@ -26,7 +26,7 @@ from reranker_server.dialects.base import Dialect, Endpoint, IncomingRequest, Pa
 from reranker_server.errors import ShuttingDown
 from reranker_server.http.body import BodyBudget, parse_json, read_body, to_json
 from reranker_server.http.responses import error_response
-from reranker_server.observability.request_log import RequestRecord, record_of
+from reranker_server.observability.request_log import RequestRecord, request_record
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -89,7 +89,7 @@ class RequestHandler:
 
     async def handle(self, request: Request, endpoint: Endpoint) -> Response:
         """Respond to one request; errors are rendered by its dialect."""
-        record = record_of(request.scope)
+        record = request_record(request.scope)
         exchange = Exchange(request, endpoint, endpoint.dialect, record, time.monotonic())
         try:
             caller = await self._authenticate(exchange)
@@ -210,9 +210,9 @@ class RequestHandler:
     def _execute(self, record: RequestRecord, parsed: ParsedRequest) -> bytes:
         """Run the operations and render the response's body."""
         with record.time_inference():
-            outcomes = [operation.run() for operation in parsed.operations]
-            body = to_json(parsed.render(outcomes))
-        record.add_outcomes(outcomes)
+            results = [operation.run() for operation in parsed.operations]
+            body = to_json(parsed.render(results))
+        record.add_results(results)
         record.device = self.engine.models.device
         return body
 

@@ -28,11 +28,11 @@ _FLUSH_SECONDS = 5  # for responses that are being sent
 
 
 def serve(engine: Settings, server: ServerSettings) -> None:
-    """Serve an engine with these settings; see `run`."""
-    run(Reranker(engine, model_load_timeout=server.model_load_timeout_ms / 1e3), server)
+    """Serve an engine with these settings; see `run_server`."""
+    run_server(Reranker(engine, model_load_timeout=server.model_load_timeout_ms / 1e3), server)
 
 
-def run(reranker: Reranker, server: ServerSettings) -> None:
+def run_server(reranker: Reranker, server: ServerSettings) -> None:
     """Serve until a signal; requests in flight are finished first.
 
     Raises:

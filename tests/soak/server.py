@@ -15,7 +15,7 @@ from typing import Any
 
 from reranker import Reranker, Settings
 from reranker.process_tuning import tune_process
-from reranker_server.run import run
+from reranker_server.run import run_server
 from reranker_server.settings import ServerSettings
 
 FAILING_RUNS = 3
@@ -42,7 +42,7 @@ def main() -> None:
         model.runner._run = faulty(model.runner._run)
     signal.signal(signal.SIGUSR1, lambda *_: faults.extend([RuntimeError] * FAILING_RUNS))
     signal.signal(signal.SIGUSR2, lambda *_: faults.append(SystemExit))
-    run(reranker, ServerSettings(**json.loads(sys.argv[1])))
+    run_server(reranker, ServerSettings(**json.loads(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -120,12 +120,12 @@ def status(model: FaultyBiEncoder | FaultyCrossEncoder) -> ModelStatus:
 
 
 def main() -> None:
-    from reranker_server.run import run
+    from reranker_server.run import run_server
     from reranker_server.settings import ServerSettings
 
     logging.basicConfig(level="INFO", stream=sys.stderr)
     settings = ServerSettings(**json.loads(sys.argv[1]))
-    run(Reranker(Settings(model="bi", model_cross="cross"), FaultyModels()), settings)
+    run_server(Reranker(Settings(model="bi", model_cross="cross"), FaultyModels()), settings)
 
 
 if __name__ == "__main__":

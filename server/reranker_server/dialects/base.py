@@ -43,9 +43,9 @@ class IncomingRequest:
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """Operations that share one context, and how their outcomes become the response's body.
+    """Operations that share one context, and how their results become the response's body.
 
-    `render` gets the outcome of each operation, in order, and returns what JSON can hold.
+    `render` gets the result of each operation, in order, and returns what JSON can hold.
     """
 
     operations: tuple[Operation, ...]

@@ -36,7 +36,7 @@ from reranker_server.http.body import validate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.embedding import Embeddings, Input, Tokens
+    from reranker.embedding import Embeddings, Input, TokenizedTexts
     from reranker.tokenization.tokenizer import Piece
 
 _QUERY_KINDS = ("query", "search_query")
@@ -170,8 +170,8 @@ def _parse_openai(incoming: IncomingRequest) -> ParsedRequest:
     body = validate(OpenaiRequest, incoming.payload)
     request = _embed_request(incoming, body, body.input, body.input_type)
 
-    def render(outcomes: Sequence[Embeddings]) -> OpenaiResponse:
-        (embeddings,) = outcomes
+    def render(results: Sequence[Embeddings]) -> OpenaiResponse:
+        (embeddings,) = results
         body.check_truncated("input", embeddings.truncated)
         vectors = np.asarray(embeddings.vectors, dtype="<f4")
         tokens = embeddings.usage.total_tokens
@@ -198,8 +198,8 @@ def _parse_tei_embed(incoming: IncomingRequest) -> ParsedRequest:
     body = validate(TeiEmbedRequest, incoming.payload)
     request = _embed_request(incoming, body, body.inputs, body.prompt_name)
 
-    def render(outcomes: Sequence[Embeddings]) -> Any:
-        (embeddings,) = outcomes
+    def render(results: Sequence[Embeddings]) -> Any:
+        (embeddings,) = results
         body.check_truncated("inputs", embeddings.truncated)
         return embeddings.vectors.tolist()
 
@@ -218,8 +218,8 @@ def _parse_tokenize(incoming: IncomingRequest) -> ParsedRequest:
     )
     as_vllm = incoming.payload.get("prompt") is not None
 
-    def render(outcomes: Sequence[Tokens]) -> list[list[TeiToken]] | VllmTokens:
-        (tokens,) = outcomes
+    def render(results: Sequence[TokenizedTexts]) -> list[list[TeiToken]] | VllmTokens:
+        (tokens,) = results
         if as_vllm:
             ids = [piece.id for piece in tokens.pieces[0]]
             return {"count": len(ids), "tokens": ids}

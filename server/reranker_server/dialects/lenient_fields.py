@@ -116,10 +116,10 @@ Count = Annotated[int | None, field_type(read_count, int | None)]
 Flag = Annotated[bool | None, field_type(read_flag, bool | None)]
 Names = Annotated[tuple[str, ...], field_type(read_names, list[str] | str)]
 MaxTokens = Annotated[int | None, field_type(read_max_tokens, int | None)]
-Query = Annotated[str, field_type(read_query, str | dict[str, Any])]
+QueryText = Annotated[str, field_type(read_query, str | dict[str, Any])]
 Documents = Annotated[list[Any], field_type(read_list, list[str | dict[str, Any]])]
-Texts = Annotated[list[Any], field_type(read_list, list[str])]
-Objects = Annotated[list[Any], field_type(read_list, list[dict[str, Any]])]
+TextList = Annotated[list[Any], field_type(read_list, list[str])]
+ObjectList = Annotated[list[Any], field_type(read_list, list[dict[str, Any]])]
 
 
 def named(*names: str, default: Any = None) -> Any:
@@ -161,7 +161,7 @@ class LenientModel(BaseModel):
 class TruncationFields(LenientModel):
     """Whether texts may be cut: TEI and NIM say `truncate`, Voyage says `truncation`.
 
-    Which texts are too long is known only once they are tokenised, so the outcome is checked.
+    Which texts are too long is known only once they are tokenised, so the result is checked.
     """
 
     truncate: Any = None

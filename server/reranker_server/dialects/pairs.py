@@ -41,14 +41,14 @@ def _read_side(value: Any) -> list[str]:
     return [clean(text) for text in texts if text is not None]
 
 
-Side = Annotated[list[str], field_type(_read_side, str | list[str])]
+PairTexts = Annotated[list[str], field_type(_read_side, str | list[str])]
 
 
 class PairRequest(ModelFields):
     """Pairs: a left text with a right one; one text goes with all the others."""
 
-    left: Side
-    right: Side
+    left: PairTexts
+    right: PairTexts
     raw_scores: Flag = None
     timeout_ms: Count = None
 
@@ -62,18 +62,18 @@ class PairRequest(ModelFields):
 class ScoreRequest(PairRequest):
     """A request in the shape of vLLM's score."""
 
-    left: Side = named(*_LEFT, default=...)
-    right: Side = named(*_RIGHT, default=...)
+    left: PairTexts = named(*_LEFT, default=...)
+    right: PairTexts = named(*_RIGHT, default=...)
 
 
 class DeepinfraRequest(PairRequest):
     """A request in DeepInfra's shape: one query for all documents, or one for each."""
 
-    left: Side = named("queries", *(name for name in _LEFT if name != "queries"), default=...)
-    right: Side = named("documents", *(n for n in _RIGHT if n != "documents"), default=...)
+    left: PairTexts = named("queries", *(name for name in _LEFT if name != "queries"), default=...)
+    right: PairTexts = named("documents", *(n for n in _RIGHT if n != "documents"), default=...)
 
 
-class PairScore(TypedDict):
+class ScoredPair(TypedDict):
     """One pair."""
 
     index: int
@@ -88,7 +88,7 @@ class ScoreResponse(TypedDict):
     object: str
     created: int
     model: str
-    data: list[PairScore]
+    data: list[ScoredPair]
     usage: OpenaiUsage
 
 

@@ -18,7 +18,7 @@ from reranker_server.dialects.lenient_fields import (
     LenientModel,
     MaxTokens,
     Names,
-    Query,
+    QueryText,
     TruncationFields,
     documents_named,
     named,
@@ -44,7 +44,7 @@ class RankingContent(LenientModel):
     """A query and its documents, under whichever of the usual names they are sent."""
 
     documents: Documents = documents_named()
-    query: Query
+    query: QueryText
     sent_as: SkipJsonSchema[str] = "documents"
 
     @classmethod

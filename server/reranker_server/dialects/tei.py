@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from reranker.types import Ranking
 from reranker_server.dialects.base import IncomingRequest
-from reranker_server.dialects.lenient_fields import Flag, Texts, documents_named, named
+from reranker_server.dialects.lenient_fields import Flag, TextList, documents_named, named
 from reranker_server.dialects.ranking import ParsedRanking, as_text, ranking_dialect
 from reranker_server.dialects.ranking_request import RankingRequest
 from reranker_server.errors import Problem
@@ -27,7 +27,7 @@ _STATUS = {
 class TeiRequest(RankingRequest):
     """A request in TEI's shape; `top_n` is honoured, though TEI itself has none."""
 
-    documents: Texts = documents_named("texts")
+    documents: TextList = documents_named("texts")
     return_documents: Flag = named("return_text", "return_documents", "return_input")
 
 

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-PATH = "/docs"
+DOCS_PATH = "/docs"
 ASSETS = "/docs/assets"
 
 
@@ -21,7 +21,7 @@ def add_docs_page(app: FastAPI) -> None:
     assets = StaticFiles(directory=None, packages=[("fastapi_swagger", "resources")])
     app.mount(ASSETS, assets, name="docs-assets")
 
-    @app.get(PATH, include_in_schema=False)
+    @app.get(DOCS_PATH, include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
         root = request.scope.get("root_path", "")
         return get_swagger_ui_html(

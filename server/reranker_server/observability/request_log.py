@@ -18,7 +18,7 @@ from reranker import telemetry
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from reranker.operations import Operation, Outcome
+    from reranker.operations import Operation, OperationResult
 
 access_log = logging.getLogger("reranker_server.access")
 current_request_id: ContextVar[str] = ContextVar("request id", default="-")
@@ -87,13 +87,13 @@ class RequestRecord:
                 self.inference = time.perf_counter() - start
                 self.tokenize = spent.get("tokenize")
 
-    def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+    def add_results(self, results: Sequence[OperationResult]) -> None:
         """Record what the engine reports."""
-        for outcome in outcomes:
-            self.tokens += outcome.usage.total_tokens
-            self.cached += outcome.usage.cached
-            self.truncated += len(outcome.truncated)
-            for stage, seconds in outcome.seconds.items():
+        for result in results:
+            self.tokens += result.usage.total_tokens
+            self.cached += result.usage.cached
+            self.truncated += len(result.truncated)
+            for stage, seconds in result.seconds.items():
                 if stage != "total":
                     self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
@@ -122,7 +122,7 @@ class RequestRecord:
         }
 
 
-def record_of(scope: Scope) -> RequestRecord:
+def request_record(scope: Scope) -> RequestRecord:
     """Return the record that the middleware made; one that nobody reads without it."""
     record = scope.get("state", {}).get("record")
     return record if isinstance(record, RequestRecord) else RequestRecord("-")

@@ -13,9 +13,9 @@ from reranker.types import (
 )
 
 # pydantic's own `str` rejects lone surrogates, which JSON can hold.
-Text = InstanceOf[str]
+StrictText = InstanceOf[str]
 # A document's type is checked where its text is taken: one by one would be a second pass here.
-Documents = Annotated[
+DocumentList = Annotated[
     list[Any],
     Field(min_length=1),
     WithJsonSchema(
@@ -29,9 +29,9 @@ Documents = Annotated[
     ),
 ]
 # Strict: true for a number, or "no" for a flag, is a mistake that its sender should hear of.
-Count = Annotated[int, Field(strict=True, ge=1)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Flag = Annotated[bool, Field(strict=True)]
+StrictCount = Annotated[int, Field(strict=True, ge=1)]
+StrictNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+StrictFlag = Annotated[bool, Field(strict=True)]
 
 _DOCUMENTS: list[JsonValue] = [
     "Machine learning is a subset of artificial intelligence that learns from data.",
@@ -66,35 +66,41 @@ class RerankBody(BaseModel):
         },
     )
 
-    model: Text = Field(description="deployed model; its bi-encoder scores `fast` and stage 1")
-    query: Text = Field(description="the search query; not blank")
-    documents: Documents = Field(
+    model: StrictText = Field(
+        description="deployed model; its bi-encoder scores `fast` and stage 1"
+    )
+    query: StrictText = Field(description="the search query; not blank")
+    documents: DocumentList = Field(
         description="texts, or objects ranked on their `text` or on `rank_fields`"
     )
-    method: Text | None = Field(
+    method: StrictText | None = Field(
         DEFAULT_METHOD, description="fast, standard, optimal, best or any registered name"
     )
-    model_cross: Text | None = Field(
+    model_cross: StrictText | None = Field(
         None,
         description="cross-encoder; needed by `standard` and `optimal`, used by `best` if given",
     )
-    top_n: Count | None = Field(None, description="how many results come back; all if absent")
-    stage1_top_k: Count | None = Field(
+    top_n: StrictCount | None = Field(None, description="how many results come back; all if absent")
+    stage1_top_k: StrictCount | None = Field(
         DEFAULT_STAGE1_TOP_K, description="how many documents leave stage 1 of `optimal` and `best`"
     )
-    max_tokens_per_doc: Count | None = Field(
+    max_tokens_per_doc: StrictCount | None = Field(
         DEFAULT_MAX_TOKENS_PER_DOC, description="a longer document is cut and marked"
     )
-    batch_size: Count | None = Field(None, description="most documents per batch")
-    return_documents: Flag | None = Field(True, description="echo each document as it was sent")
-    rank_fields: list[Text] | None = Field(
+    batch_size: StrictCount | None = Field(None, description="most documents per batch")
+    return_documents: StrictFlag | None = Field(
+        True, description="echo each document as it was sent"
+    )
+    rank_fields: list[StrictText] | None = Field(
         None, description="fields of an object that make its text, in order"
     )
-    score_threshold: Number | None = Field(
+    score_threshold: StrictNumber | None = Field(
         None, description="results below it are left out; inclusive"
     )
-    explain: Flag | None = Field(False, description="add scores per stage and best-matching spans")
-    timeout_ms: Count | None = Field(None, description="past it 504, and the work is dropped")
+    explain: StrictFlag | None = Field(
+        False, description="add scores per stage and best-matching spans"
+    )
+    timeout_ms: StrictCount | None = Field(None, description="past it 504, and the work is dropped")
 
 
 class MatchingSpan(BaseModel):

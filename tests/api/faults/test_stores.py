@@ -15,7 +15,7 @@ from support.redis_server import redis_server
 
 from reranker_server.access.budgets import SqliteBudgets
 from reranker_server.access.budgets_redis import RedisBudgets
-from reranker_server.access.keys import Budget
+from reranker_server.access.keys import TokenBudget
 from reranker_server.errors import QuotaUnavailable
 
 NO_CONNECTION = ("ConnectError", "ReadError", "WriteError", "RemoteProtocolError")
@@ -98,7 +98,7 @@ def test_sqlite_locked_refuses_with_503_and_books_what_was_answered_later(sqlite
 
 def test_a_full_disk_refuses_and_leaves_the_file_whole(tmp_path):
     budgets = SqliteBudgets(tmp_path / "budgets.sqlite3")
-    budget = Budget(10**9)
+    budget = TokenBudget(10**9)
     budgets.settle(budgets.reserve("a", budget, 5, 60), 5)
     pages = budgets._open().execute("PRAGMA page_count").fetchone()[0]
     budgets._open().execute(f"PRAGMA max_page_count = {pages + 1}")

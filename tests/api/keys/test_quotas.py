@@ -72,9 +72,9 @@ def test_a_failed_or_refused_request_is_not_charged(limited, models):
 
 
 def _budget():
-    from reranker_server.access.keys import Budget
+    from reranker_server.access.keys import TokenBudget
 
-    return Budget(1000)
+    return TokenBudget(1000)
 
 
 def test_many_at_once_are_charged_exactly(limited):

@@ -2,13 +2,13 @@
 
 from reranker import Ranking
 from reranker_server.dialects import IncomingRequest, ParsedRanking, RankingRequest, ranking_dialect
-from reranker_server.dialects.lenient_fields import Texts, documents_named
+from reranker_server.dialects.lenient_fields import TextList, documents_named
 
 
 class SimpleRequest(RankingRequest):
     """A query and its lines."""
 
-    documents: Texts = documents_named("lines")
+    documents: TextList = documents_named("lines")
 
 
 def matches(incoming: IncomingRequest) -> bool:

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from reranker.types import Ranking
 from reranker_server.dialects.base import IncomingRequest
-from reranker_server.dialects.lenient_fields import Count, Objects, documents_named, named
+from reranker_server.dialects.lenient_fields import Count, ObjectList, documents_named, named
 from reranker_server.dialects.ranking import ParsedRanking, as_400, ranking_dialect
 from reranker_server.dialects.ranking_request import RankingRequest
 from reranker_server.dialects.vendors.cohere import OpenaiUsage, openai_usage
@@ -34,7 +34,7 @@ _RUN = "accounts/{account}/ai/run/{model:path}"
 class CloudflareRequest(RankingRequest):
     """A request in Cloudflare's shape."""
 
-    documents: Objects = documents_named("contexts")
+    documents: ObjectList = documents_named("contexts")
     top_n: Count = named("top_k", "top_n")
 
 

@@ -6,7 +6,7 @@ from typing_extensions import TypedDict
 
 from reranker.types import Ranking
 from reranker_server.dialects.base import IncomingRequest
-from reranker_server.dialects.lenient_fields import Objects, documents_named
+from reranker_server.dialects.lenient_fields import ObjectList, documents_named
 from reranker_server.dialects.ranking import ParsedRanking, ranking_dialect
 from reranker_server.dialects.ranking_request import RankingRequest
 
@@ -14,7 +14,7 @@ from reranker_server.dialects.ranking_request import RankingRequest
 class NimRequest(RankingRequest):
     """A request in NIM's shape."""
 
-    documents: Objects = documents_named("passages")
+    documents: ObjectList = documents_named("passages")
 
 
 class NimRank(TypedDict):

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from reranker.types import Ranking
 from reranker_server.dialects.base import IncomingRequest
-from reranker_server.dialects.lenient_fields import Objects, documents_named
+from reranker_server.dialects.lenient_fields import ObjectList, documents_named
 from reranker_server.dialects.ranking import ParsedRanking, as_400, as_object, ranking_dialect
 from reranker_server.dialects.ranking_request import RankingRequest
 from reranker_server.errors import Problem
@@ -30,7 +30,7 @@ _CODES = {
 class PineconeRequest(RankingRequest):
     """A request in Pinecone's shape."""
 
-    documents: Objects = documents_named()
+    documents: ObjectList = documents_named()
 
 
 class PineconeResult(TypedDict):

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from reranker.types import Ranking
 from reranker_server.dialects.base import IncomingRequest
-from reranker_server.dialects.lenient_fields import Texts, documents_named
+from reranker_server.dialects.lenient_fields import TextList, documents_named
 from reranker_server.dialects.ranking import ParsedRanking, as_text, ranking_dialect
 from reranker_server.dialects.ranking_request import RankingRequest
 
@@ -16,7 +16,7 @@ from reranker_server.dialects.ranking_request import RankingRequest
 class SglangRequest(RankingRequest):
     """A request in SGLang's shape."""
 
-    documents: Texts = documents_named()
+    documents: TextList = documents_named()
     instruct: Any = None
 
 

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from reranker.types import Ranking
 from reranker_server.dialects.base import IncomingRequest
-from reranker_server.dialects.lenient_fields import Count, Texts, documents_named, named
+from reranker_server.dialects.lenient_fields import Count, TextList, documents_named, named
 from reranker_server.dialects.ranking import ParsedRanking, as_object, as_text, ranking_dialect
 from reranker_server.dialects.ranking_request import RankingRequest
 from reranker_server.dialects.vendors.cohere import CohereResult, OpenaiUsage, openai_usage
@@ -21,7 +21,7 @@ from reranker_server.dialects.vendors.cohere import CohereResult, OpenaiUsage, o
 class VoyageRequest(RankingRequest):
     """A request in Voyage's shape."""
 
-    documents: Texts = documents_named()
+    documents: TextList = documents_named()
     top_n: Count = named("top_k", "top_n")
 
 

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from reranker.types import Ranking
 from reranker_server.dialects.base import IncomingRequest
-from reranker_server.dialects.lenient_fields import Texts, documents_named
+from reranker_server.dialects.lenient_fields import TextList, documents_named
 from reranker_server.dialects.ranking import ParsedRanking, as_400, as_text, ranking_dialect
 from reranker_server.dialects.ranking_request import RankingRequest
 from reranker_server.errors import Problem
@@ -17,7 +17,7 @@ from reranker_server.errors import Problem
 class WeaviateRequest(RankingRequest):
     """A request in Weaviate's shape; it comes without a Content-Type."""
 
-    documents: Texts = documents_named()
+    documents: TextList = documents_named()
     property: Any = None
 
 
