@@ -170,7 +170,7 @@ class SqliteBudgets:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Reservation the write lock for the block: no other write may come between a read and the write it decides."""
+        """Take the write lock for the block: a read decides whether to write."""
         with self._lock, _translated():
             db = self._open()
             db.execute("BEGIN IMMEDIATE")

@@ -12,7 +12,6 @@ from reranker.errors import Cancelled, DeadlineExceeded, Overloaded
 from reranker.types import RequestContext
 from reranker_server.admission.controller import AdmissionController, Throughput
 from reranker_server.errors import ShuttingDown
-from reranker_server.http.body import BodyBudget
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:
@@ -180,8 +179,11 @@ def test_retry_after_follows_from_the_measured_rate():
 def test_what_would_wait_too_long_is_refused_at_once():
     async def scene() -> None:
         admission = AdmissionController(1, 100, queue_seconds=2)
+        now = [0.0]
+        admission.throughput = Throughput(lambda: now[0])
         admission.throughput.begin()
-        admission.throughput._tokens, admission.throughput._seconds = 100, 1  # 100 tokens a second
+        now[0] = 1.0
+        admission.throughput.done(100)  # tokens per second
         await admission.enter("a", 1, RequestContext())
         waiting = [
             asyncio.create_task(admission.enter("a", 150, RequestContext())) for _ in range(2)
@@ -214,14 +216,3 @@ def test_once_closed_nobody_gets_in_and_those_inside_finish():
         assert await admission.drained(1)
 
     play(scene)
-
-
-def test_bodies_in_memory_are_bounded_all_together():
-    budget = BodyBudget(100)
-    with budget.reserve() as reserve:
-        reserve(60)
-        reserve(40)
-        with budget.reserve() as other, pytest.raises(Overloaded):
-            other(1)
-        assert budget.reserved == 100
-    assert budget.reserved == 0
