@@ -1,4 +1,4 @@
-"""The one front door: library, command line, server and benchmarks all rank through here."""
+"""The engine: library, command line, server and benchmarks all rank through `Reranker`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from reranker import operations
-from reranker.errors import InferenceError, InvalidRequest, RerankerError
-from reranker.operations import Embeddings, EmbedRequest, TokenizeRequest
+from reranker.embedding import (
+    Embeddings,
+    EmbedOperation,
+    EmbedRequest,
+    TokenizedTexts,
+    TokenizeOperation,
+    TokenizeRequest,
+)
+from reranker.errors import InvalidRequest
+from reranker.hub.open_pool import open_pool
+from reranker.operations import RankOperation
 from reranker.pipeline import registry
 from reranker.settings import Settings
 from reranker.types import (
@@ -27,10 +35,8 @@ from reranker.types import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from reranker.cache.tier import Store
-    from reranker.families.base import Role
     from reranker.hub.base import ModelPool
-    from reranker.tokenization.tokenizer import Piece
+    from reranker.model_card import Role
 
 
 class Reranker:
@@ -42,7 +48,8 @@ class Reranker:
         settings: where models run and which may be loaded; by default from RERANKER_*
             variables and the file that RERANKER_CONFIG names.
         models: the models to use instead of the catalogue's; for tests and embedding.
-        load_timeout: seconds that a request waits for a model's load; None: as long as it takes.
+        model_load_timeout: seconds that a call waits for a model to load; None waits as long as
+            it takes.
 
     Raises:
         SettingsError: a setting cannot be used.
@@ -53,10 +60,10 @@ class Reranker:
         settings: Settings | None = None,
         models: ModelPool | None = None,
         *,
-        load_timeout: float | None = None,
+        model_load_timeout: float | None = None,
     ) -> None:
         self.settings = settings or Settings.load()
-        self.models: ModelPool = models or _local_pool(self.settings, load_timeout)
+        self.models: ModelPool = models or open_pool(self.settings, model_load_timeout)
 
     def rank(
         self,
@@ -78,7 +85,7 @@ class Reranker:
         """Rank documents for a query.
 
         Args:
-            query: what is looked for.
+            query: the search query.
             documents: texts, or objects with the fields to rank on.
             method: "fast", "standard", "optimal", "best" or any registered name.
             model: bi-encoder id; the settings' default if None.
@@ -87,7 +94,7 @@ class Reranker:
             top_n: how many results to return, all if None.
             stage1_top_k: how many documents leave stage 1 of `optimal` and `best`.
             max_tokens_per_doc: a longer document is cut and marked.
-            batch_size: the most documents in one run of a model; the token budget bounds it too.
+            batch_size: the most documents per batch; `max_batch_tokens` bounds it as well.
             rank_fields: the fields of an object that make its text.
             score_threshold: results below it are left out; inclusive.
             explain: whether `best` also returns the best-matching spans.
@@ -104,8 +111,7 @@ class Reranker:
             )
         if "cross-encoder" in registry.get(method).roles:
             model_cross = model_cross or self.settings.model_cross
-        deadline = None if timeout is None else time.monotonic() + timeout
-        return self.run(
+        return self.rank_request(
             RerankRequest(
                 query=query,
                 documents=tuple(Document.of(document, rank_fields) for document in documents),
@@ -117,26 +123,29 @@ class Reranker:
                 max_tokens_per_doc=max_tokens_per_doc,
                 score_threshold=score_threshold,
                 explain=explain,
-                context=RequestContext(deadline, threading.Event(), batch_size),
+                context=_context(timeout, batch_size),
             )
         )
 
-    def run(self, request: RerankRequest) -> Ranking:
-        """Rank as the request says, filling in nothing.
+    def rank_request(self, request: RerankRequest) -> Ranking:
+        """Rank as the request says; `rank` with a request instead of arguments.
 
         Raises:
             RerankerError: see `reranker.errors` for the tree.
         """
-        method = registry.get(request.method)
-        method.check(request)
+        return self.rank_operation(request).run()
+
+    def rank_operation(self, request: RerankRequest) -> RankOperation:
+        """Resolve a request's method and models without running anything.
+
+        Raises:
+            UnknownMethod: the method is not registered.
+            UnknownModel: a model is not in the catalogue.
+            InvalidRequest: the method needs a cross-encoder and none is named.
+        """
         if request.profile is None and self.settings.profile is not None:
             request = replace(request, profile=self.settings.profile)
-        try:
-            return method.build(request, self.models).run(request)
-        except RerankerError:
-            raise
-        except Exception as error:
-            raise InferenceError(f"method {request.method!r} failed") from error
+        return RankOperation(request, self.models)
 
     def embed(
         self,
@@ -154,19 +163,44 @@ class Reranker:
         """
         if isinstance(texts, str):
             raise InvalidRequest("texts is a list of texts, not one string", param="texts")
-        deadline = None if timeout is None else time.monotonic() + timeout
-        chosen = model or self.settings.model
-        return self.encode(
-            EmbedRequest(tuple(texts), chosen, kind, dimensions, RequestContext(deadline))
+        request = EmbedRequest(
+            tuple(texts), model or self.settings.model, kind, dimensions, _context(timeout)
         )
+        return self.embed_request(request)
 
-    def encode(self, request: EmbedRequest) -> Embeddings:
-        """Return vectors as the request says, filling in nothing; see `embed`."""
-        return operations.embed(request, self.models)
+    def embed_request(self, request: EmbedRequest) -> Embeddings:
+        """Embed as the request says; `embed` with a request instead of arguments."""
+        return self.embed_operation(request).run()
 
-    def tokenize(self, request: TokenizeRequest) -> tuple[tuple[Piece, ...], ...]:
-        """Return the tokens of texts as a model reads them."""
-        return operations.tokenize(request, self.models)
+    def embed_operation(self, request: EmbedRequest) -> EmbedOperation:
+        """Resolve a request's model without running it; raises as `rank_operation` does."""
+        return EmbedOperation(request, self.models)
+
+    def tokenize(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str | None = None,
+        role: Role = "bi-encoder",
+        special: bool = True,
+    ) -> TokenizedTexts:
+        """Return the tokens of texts as a model reads them; see `TokenizeRequest`.
+
+        Raises:
+            RerankerError: see `reranker.errors` for the tree.
+        """
+        if isinstance(texts, str):
+            raise InvalidRequest("texts is a list of texts, not one string", param="texts")
+        own = self.settings.model if role == "bi-encoder" else self.settings.model_cross
+        return self.tokenize_request(TokenizeRequest(tuple(texts), model or own, role, special))
+
+    def tokenize_request(self, request: TokenizeRequest) -> TokenizedTexts:
+        """Tokenise as the request says; `tokenize` with a request instead of arguments."""
+        return self.tokenize_operation(request).run()
+
+    def tokenize_operation(self, request: TokenizeRequest) -> TokenizeOperation:
+        """Resolve a request's model without running it; raises as `rank_operation` does."""
+        return TokenizeOperation(request, self.models)
 
     def warm(self, models: Iterable[tuple[Role, str]] | None = None) -> None:
         """Load models and run each once; by default the settings' pair.
@@ -182,7 +216,7 @@ class Reranker:
         self.models.warm(pair if models is None else models)
 
     def close(self) -> None:
-        """Stop the models' workers; calls that wait are told so."""
+        """Stop the models' workers; calls that wait raise ModelUnavailable."""
         self.models.close()
 
     def __enter__(self) -> Reranker:
@@ -197,30 +231,6 @@ class Reranker:
         self.close()
 
 
-def _local_pool(settings: Settings, load_timeout: float | None) -> ModelPool:
-    from reranker.backends.device import choose_device
-    from reranker.hub.catalog import Catalog
-    from reranker.hub.pool import LocalModelPool
-
-    catalog = Catalog(
-        {"bi-encoder": settings.bi_encoders, "cross-encoder": settings.cross_encoders},
-        settings.models_on_request,
-    )
-    return LocalModelPool(
-        catalog,
-        lambda: choose_device(
-            settings.device, settings.dtype, settings.backend, **settings.tuning.model_dump()
-        ),
-        offline=settings.offline,
-        cache_bytes=settings.cache_mb << 20,
-        load_timeout=load_timeout,
-        store=_store(settings),
-    )
-
-
-def _store(settings: Settings) -> Store | None:
-    if settings.cache_redis_url is None:
-        return None
-    from reranker.cache.redis import RedisStore
-
-    return RedisStore(settings.cache_redis_url, settings.cache_redis_hours * 3600)
+def _context(timeout: float | None, batch_size: int | None = None) -> RequestContext:
+    deadline = None if timeout is None else time.monotonic() + timeout
+    return RequestContext(deadline, threading.Event(), batch_size)

@@ -1,134 +1,155 @@
-"""What a bi-encoder gives beside a ranking: vectors, and how it reads a text."""
+"""Operations: requests with their ids resolved, which the engine runs and the server admits.
+
+Ranking, embedding and tokenising have one interface, so code that logs, charges or runs an
+operation never asks which of them it is.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from reranker.errors import InvalidRequest
-from reranker.types import RequestContext, Usage, clean
+from reranker.errors import InferenceError, RerankerError
+from reranker.pipeline import registry
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from reranker.families.base import Role
     from reranker.hub.base import ModelPool
-    from reranker.tokenization.tokenizer import Piece, TextTokenizer
+    from reranker.model_card import ModelCard, Role
+    from reranker.pipeline.registry import Method
+    from reranker.types import Ranking, RequestContext, RerankRequest, Usage
 
-Input = str | tuple[int, ...]
+LONGEST_WINDOW = 8192
+"""Tokens of the longest text that any catalogued model reads whole."""
 
-
-@dataclass(frozen=True, slots=True)
-class EmbedRequest:
-    """One request for vectors.
-
-    Attributes:
-        inputs: texts, or texts given as ids of the model's own vocabulary.
-        model: bi-encoder id.
-        kind: chooses the model's own prompt, where it has one.
-        dimensions: the first so many numbers of each vector, brought back to unit length.
-            Only for models trained for it (Kusupati et al., "Matryoshka Representation
-            Learning", NeurIPS 2022); all numbers if None.
-        context: deadline, cancellation and batch size.
-    """
-
-    inputs: tuple[Input, ...]
-    model: str
-    kind: Literal["query", "document"] = "document"
-    dimensions: int | None = None
-    context: RequestContext = field(default_factory=RequestContext)
+_CHARACTERS_PER_TOKEN = 4  # of English text; only admission and reservations go by it
 
 
 @dataclass(frozen=True, slots=True)
-class Embeddings:
-    """Vectors, (n, d) float32 of unit length, the weights that made them, and what they cost."""
+class ModelUse:
+    """A model that an operation runs: its role, the id and field of the request, and its card."""
 
-    vectors: NDArray[np.float32]
-    model: str
-    usage: Usage = field(default_factory=Usage)
-    truncated: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizeRequest:
-    """One request for the tokens of texts, as the model of that id reads them.
-
-    `special` says whether the tokens that frame a text are wanted too.
-    """
-
-    texts: tuple[str, ...]
-    model: str
-    role: Role = "bi-encoder"
-    special: bool = True
-    context: RequestContext = field(default_factory=RequestContext)
+    role: Role
+    name: str
+    param: str
+    card: ModelCard
 
 
-def embed(request: EmbedRequest, models: ModelPool) -> Embeddings:
-    """Return the vectors of texts.
+class OperationResult(Protocol):
+    """What every operation reports beside its result."""
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens read, and results served from the cache."""
+
+    @property
+    def truncated(self) -> tuple[int, ...]:
+        """Indices of the texts that were cut."""
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Time of each stage, and "total"; empty where there are no stages."""
+
+
+class Operation(Protocol):
+    """A request with its method and models resolved."""
+
+    @property
+    def name(self) -> str:
+        """The method's name, "embed" or "tokenize"; for logs, metrics and keys."""
+
+    @property
+    def context(self) -> RequestContext:
+        """Deadline, cancellation and batch size."""
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """The models it runs."""
+
+    @property
+    def document_count(self) -> int:
+        """Candidates to rank."""
+
+    @property
+    def characters(self) -> int:
+        """Length of all its texts."""
+
+    @property
+    def estimated_tokens(self) -> int:
+        """About how many tokens it will read; for admission and reservations."""
+
+    def run(self) -> OperationResult:
+        """Do the work; `reranker.errors` lists what it raises."""
+
+
+class RankOperation:
+    """A ranking by one method.
+
+    Args:
+        request: what to rank.
+        pool: the models.
 
     Raises:
-        InvalidRequest: no input, an id outside the vocabulary, or dimensions that the model
-            does not allow.
+        UnknownMethod: the method is not registered.
+        InvalidRequest: the method needs a cross-encoder and none is named.
+        UnknownModel: a model that the method runs is not in the catalogue.
     """
-    if not request.inputs:
-        raise InvalidRequest("input must hold at least one text", param="input")
-    model = models.bi_encoder(request.model)
-    encoded = model.encode(
-        [_text(each, model.tokenizer) for each in request.inputs],
-        kind=request.kind,
-        max_tokens=None,
-        tokens=False,
-        context=request.context,
-    )
-    return Embeddings(
-        vectors=_shorten(encoded.vectors, request.dimensions, _shortens(request.model, models)),
-        model=model.name,
-        usage=encoded.usage,
-        truncated=tuple(np.flatnonzero(encoded.truncated).tolist()),
-    )
+
+    def __init__(self, request: RerankRequest, pool: ModelPool) -> None:
+        self.request = request
+        self.method: Method = registry.get(request.method)
+        self.method.check(request)
+        self.models = _models_of(request, self.method, pool)
+        self.name = self.method.name
+        self.context = request.context
+        self.document_count = len(request.documents)
+        self._pool = pool
+
+    @cached_property
+    def characters(self) -> int:
+        """Return the length of the query and of the documents."""
+        return len(self.request.query) + sum(len(each.text) for each in self.request.documents)
+
+    @cached_property
+    def estimated_tokens(self) -> int:
+        """Return about how many tokens will be read."""
+        most = min(self.request.max_tokens_per_doc, LONGEST_WINDOW)
+        read = sum(min(estimate(each.text), most) for each in self.request.documents)
+        return estimate(self.request.query) + read
+
+    def run(self) -> Ranking:
+        """Rank.
+
+        Raises:
+            RerankerError: see `reranker.errors` for the tree.
+        """
+        try:
+            return self.method.build(self.request, self._pool).run(self.request)
+        except RerankerError:
+            raise
+        except Exception as error:
+            raise InferenceError(f"method {self.name!r} failed") from error
 
 
-def _text(given: Input, tokenizer: TextTokenizer | None) -> str:
-    if isinstance(given, str):
-        return clean(given)
-    text = tokenizer.text_of(given) if tokenizer is not None else None
-    if text is None:
-        raise InvalidRequest(
-            "input has token ids outside the model's own vocabulary; send texts", param="input"
-        )
-    return text
+def _models_of(request: RerankRequest, method: Method, pool: ModelPool) -> tuple[ModelUse, ...]:
+    uses: list[tuple[Role, str, str]] = []
+    if "bi-encoder" in method.roles:
+        uses.append(("bi-encoder", request.model, "model"))
+    if request.model_cross and ("cross-encoder" in method.roles or method.two_stage):
+        uses.append(("cross-encoder", request.model_cross, "model_cross"))
+    return tuple(use_of(pool, *use) for use in uses)
 
 
-def _shortens(model: str, models: ModelPool) -> bool:
-    """Whether the model was trained so that the first numbers of a vector are one themselves."""
-    return models.catalog.find("bi-encoder", model).matryoshka
-
-
-def _shorten(
-    vectors: NDArray[np.float32], dimensions: int | None, allowed: bool
-) -> NDArray[np.float32]:
-    whole = vectors.shape[1]
-    if dimensions is None or dimensions == whole:
-        return vectors
-    if not allowed or not 1 <= dimensions < whole:
-        range_ = f"1 to {whole}" if allowed else f"{whole} alone"
-        raise InvalidRequest(f"this model allows dimensions of {range_}", param="dimensions")
-    cut = vectors[:, :dimensions]
-    lengths = np.linalg.norm(cut, axis=1, keepdims=True)
-    return np.asarray(cut / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
-
-
-def tokenize(request: TokenizeRequest, models: ModelPool) -> tuple[tuple[Piece, ...], ...]:
-    """Return the tokens of each text, uncut.
+def use_of(pool: ModelPool, role: Role, name: str, param: str) -> ModelUse:
+    """Look up a model.
 
     Raises:
-        InvalidRequest: the model does not show how it reads.
+        UnknownModel: it is not in the catalogue, or not for requests to load.
     """
-    bi = request.role == "bi-encoder"
-    model = models.bi_encoder(request.model) if bi else models.cross_encoder(request.model)
-    tokenizer = model.tokenizer
-    if tokenizer is None:
-        raise InvalidRequest("this model does not show its tokenizer", param="model")
-    return tuple(tokenizer.pieces(clean(text), special=request.special) for text in request.texts)
+    return ModelUse(role, name, param, pool.catalog.find(role, name))
+
+
+def estimate(text: str | Sequence[int]) -> int:
+    """Return about how many tokens a text has; ids are counted, with one special token."""
+    return len(text) // _CHARACTERS_PER_TOKEN + 1 if isinstance(text, str) else len(text) + 1

@@ -1,4 +1,4 @@
-"""The values that pass between callers, methods and models. All are frozen."""
+"""The values that pass between callers, methods and models; all are frozen."""
 
 from __future__ import annotations
 
@@ -33,11 +33,7 @@ class Document:
         value: str | Mapping[str, Any] | Document,
         rank_fields: Sequence[str] = DEFAULT_RANK_FIELDS,
     ) -> Document:
-        """Read a document as callers send it.
-
-        Args:
-            value: a text, or an object with the fields to rank on.
-            rank_fields: the object's fields that make the text, in order, one a line.
+        """Read a document: a text, or an object whose `rank_fields` make its text, one per line.
 
         Raises:
             InvalidRequest: the value is neither, or the object has none of the fields.
@@ -47,7 +43,7 @@ class Document:
         if isinstance(value, str):
             return cls(value, clean(value))
         if not isinstance(value, Mapping):
-            raise InvalidRequest("a document is a string or an object", param="documents")
+            raise InvalidRequest("a document must be a string or an object", param="documents")
         parts = [_field_text(value[name]) for name in rank_fields if value.get(name) is not None]
         if not parts and not any(name in value for name in rank_fields):
             wanted = ", ".join(repr(name) for name in rank_fields)
@@ -87,8 +83,7 @@ def clean(text: str) -> str:
     return text
 
 
-# Separators, control and format characters. Private and unassigned code points are not among
-# them: they may be icons, or characters newer than Python's tables.
+# Private and unassigned code points may be icons, or characters newer than Python's tables.
 _INVISIBLE = {"Zs", "Zl", "Zp", "Cc", "Cf"}
 
 
@@ -99,12 +94,12 @@ def is_blank(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What every step on behalf of one request must respect.
+    """Deadline, cancellation and batch size of one request.
 
     Args:
-        deadline: in seconds of `time.monotonic()`; None waits for as long as it takes.
-        cancelled: set by the caller when nobody waits for the answer any more.
-        batch_size: the most documents in one run of a model; None leaves it to the token budget.
+        deadline: in seconds of `time.monotonic()`; None is none.
+        cancelled: set when nobody waits for the result any more.
+        batch_size: the most documents per batch; None leaves it to `max_batch_tokens`.
     """
 
     deadline: float | None = None
@@ -121,7 +116,7 @@ class RequestContext:
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
     def check(self) -> None:
-        """Raise if the caller has gone or the deadline has passed."""
+        """Raise if the request was cancelled or its deadline has passed."""
         if self.cancelled.is_set():
             raise Cancelled("the request was cancelled")
         if self.remaining() <= 0:
@@ -130,7 +125,7 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """One request to rank documents for a query. Field meanings are those of the v3 API.
+    """One request to rank documents for a query; fields are those of the v3 API.
 
     `profile` names a file of weights for methods that fuse; the engine's setting if None.
     """
@@ -156,10 +151,12 @@ class RerankRequest:
             raise InvalidRequest("query must not be blank", param="query")
         if not self.documents:
             raise InvalidRequest("documents must hold at least one document", param="documents")
-        counts = {
-            name: getattr(self, name) for name in ("top_n", "stage1_top_k", "max_tokens_per_doc")
-        }
-        for name, value in {**counts, "batch_size": self.context.batch_size}.items():
+        for name, value in (
+            ("top_n", self.top_n),
+            ("stage1_top_k", self.stage1_top_k),
+            ("max_tokens_per_doc", self.max_tokens_per_doc),
+            ("batch_size", self.context.batch_size),
+        ):
             if value is not None and not isinstance(value, Integral):
                 raise InvalidRequest(f"{name} must be a whole number", param=name)
             if value is not None and value < 1:
@@ -197,10 +194,10 @@ class ScoredDocument:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a request cost.
+    """Tokens that a request cost.
 
-    `query_tokens` and `document_tokens` are what the models read, special tokens left out;
-    `cached` counts texts and pairs whose result was known already.
+    `query_tokens` and `document_tokens` are what the models read, without special tokens;
+    `cached` counts texts and pairs served from the cache.
     """
 
     query_tokens: int = 0
@@ -222,7 +219,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Ranking(Sequence[ScoredDocument]):
-    """Scored documents, best first, ties by index, and how they came about.
+    """Scored documents, best first, ties by index; with models, times and usage.
 
     `models` maps each role to the weights that served it, `seconds` each stage, and "total",
     to its time, `truncated` lists the indices of documents that were cut, and `query_truncated`

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reranker.errors import InvalidRequest, PluginError, UnknownMethod
-from reranker.families.base import Role
 from reranker.hub.base import ModelPool
+from reranker.model_card import Role
 from reranker.pipeline.pipeline import Pipeline
 from reranker.plugins import Plugins
 from reranker.types import RerankRequest

@@ -7,7 +7,7 @@
     ModelUnavailable, MissingExtra  503 + Retry-After             service_unavailable
     DeadlineExceeded, Cancelled     504                           timeout_error
 
-What only the server itself can find wrong (body, key, route) has classes of its own below.
+Errors of the server itself (body, key, route) have classes of their own below.
 No message holds exception text, a path or a stack: those go to the log.
 """
 
@@ -21,7 +21,7 @@ from reranker import errors
 
 
 class BadBody(errors.InvalidRequest):
-    """The body is no JSON, or no JSON object."""
+    """The body is no JSON object."""
 
 
 class TooLarge(errors.InvalidRequest):
@@ -29,7 +29,7 @@ class TooLarge(errors.InvalidRequest):
 
 
 class Compressed(errors.InvalidRequest):
-    """The body has an encoding that is not read."""
+    """The body is compressed."""
 
 
 class NoDocuments(errors.InvalidRequest):
@@ -45,7 +45,7 @@ class Unauthorized(errors.RerankerError):
 
 
 class BudgetSpent(errors.RerankerError):
-    """The key's token budget does not reach."""
+    """The key's token budget is used up."""
 
 
 class Forbidden(errors.RerankerError):
@@ -57,14 +57,14 @@ class RateLimited(errors.Overloaded):
 
 
 class ShuttingDown(errors.ModelUnavailable):
-    """The server lets nobody in any more."""
+    """The server accepts no new requests."""
 
     def __init__(self) -> None:
         super().__init__("the server is shutting down; try again")
 
 
 class QuotaUnavailable(errors.ModelUnavailable):
-    """Where rates and budgets are kept does not answer."""
+    """The store of rates and budgets does not respond."""
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__("rates and budgets cannot be checked now; try again", detail=detail)
@@ -72,7 +72,7 @@ class QuotaUnavailable(errors.ModelUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as HTTP tells it."""
+    """An error as an HTTP response."""
 
     status: int
     type: str
@@ -82,7 +82,7 @@ class Problem:
     headers: dict[str, str] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
-        """Return the one error body: what clients of every API look for stands at its place."""
+        """Return the one error body; clients of most APIs find the message where they look."""
         error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         return {"error": error, "message": self.message, "detail": self.message}
 
@@ -109,6 +109,7 @@ STATUS: dict[type[errors.RerankerError], tuple[int, str, str]] = {
     errors.Cancelled: (504, "timeout_error", "cancelled"),
     errors.DeadlineExceeded: (504, "timeout_error", "deadline_exceeded"),
     errors.InferenceError: (500, "server_error", "inference_failed"),
+    errors.PluginError: (500, "server_error", "broken_plugin"),
     errors.SettingsError: (500, "server_error", "misconfigured"),
     errors.RerankerError: (500, "server_error", "internal"),
 }
@@ -117,8 +118,8 @@ _HALF_MESSAGE = 500
 _CLOSE = {"Connection": "close"}  # what is left of the body is not worth reading
 
 
-def problem(error: Exception) -> Problem:
-    """Return what to tell the caller of an error."""
+def problem_of(error: Exception) -> Problem:
+    """Return the HTTP form of an error; of one that is not ours the message says nothing."""
     for kind, (status, name, code) in STATUS.items():
         if isinstance(error, kind):
             message = _shorten(error.message)
@@ -127,7 +128,7 @@ def problem(error: Exception) -> Problem:
 
 
 def _shorten(message: str) -> str:
-    """Leave out the middle of a long message: a caller's own huge value is not worth repeating."""
+    """Leave out the middle of a long message, such as one with a huge value of the caller's."""
     if len(message) <= 2 * _HALF_MESSAGE:
         return message
     return f"{message[:_HALF_MESSAGE]} ... {message[-_HALF_MESSAGE:]}"

@@ -1,6 +1,7 @@
-"""The way of one request, whatever its dialect: body, permit, pool, engine, body.
+"""The way of one request, whatever its dialect: authenticate, parse, admit, execute, respond.
 
-Parsing, ranking and writing run on threads; the event loop only moves bytes.
+Large bodies are parsed, and all requests executed and rendered, on threads; the event loop moves
+bytes and parses what takes less time than handing it over.
 """
 
 from __future__ import annotations
@@ -8,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import logging
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,16 +18,15 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from reranker.errors import Cancelled, DeadlineExceeded, ModelUnavailable, RerankerError
-from reranker.operations import EmbedRequest
-from reranker.types import RequestContext, RerankRequest
-from reranker_server.access.auth import Keys, check_allowed
+from reranker.types import RequestContext
+from reranker_server.access.auth import ApiKeys, check_allowed
 from reranker_server.access.quotas import open_quotas
-from reranker_server.admission.controller import Admission
-from reranker_server.admission.estimate import tokens_of, tokens_used
-from reranker_server.dialects.base import Ask, Asked, Dialect, Door, plain
-from reranker_server.errors import Problem, ShuttingDown, problem
-from reranker_server.http.body import Memory, parse_json, read_body, to_json
-from reranker_server.observability.request_log import Record, record_of
+from reranker_server.admission.controller import AdmissionController
+from reranker_server.dialects.base import Dialect, Endpoint, IncomingRequest, ParsedRequest
+from reranker_server.errors import ShuttingDown
+from reranker_server.http.body import BodyBudget, parse_json, read_body, to_json
+from reranker_server.http.responses import error_response
+from reranker_server.observability.request_log import RequestRecord, request_record
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -36,213 +34,197 @@ if TYPE_CHECKING:
     from reranker.engine import Reranker
     from reranker_server.access.keys import Caller
     from reranker_server.admission.controller import Permit
-    from reranker_server.dialects.base import Work
+    from reranker_server.http.body import Reserve
     from reranker_server.settings import ServerSettings
 
-log = logging.getLogger(__name__)
-_INTAKE_THREADS = 2
-_GLIMPSE_BYTES, _GLIMPSE_SECONDS = 64 * 1024, 1.0
+_PARSE_THREADS = 2
+_INLINE_BYTES = 32 * 1024  # a body up to this size is parsed in less than a millisecond
+_SNIFF_BYTES, _SNIFF_SECONDS = 64 * 1024, 1.0
 
 
 @dataclass(slots=True)
-class Turn:
-    """One request on its way, and the dialect it is answered in as far as it is known."""
+class Exchange:
+    """One request being handled.
 
-    start: float
+    Attributes:
+        request: what came in.
+        endpoint: the dialects of its route.
+        dialect: the one it is in, as far as is known.
+        record: what is logged and measured of it.
+        start: in seconds of `time.monotonic()`.
+    """
+
+    request: Request
+    endpoint: Endpoint
     dialect: Dialect
-    record: Record
+    record: RequestRecord
+    start: float
 
 
-class Serving:
-    """What the endpoints share: engine, keys, permits, threads.
+class RequestHandler:
+    """Handles requests; holds the engine, keys, quotas, admission control and threads.
 
     Args:
-        reranker: the engine.
+        engine: the engine.
         settings: keys and limits.
     """
 
-    def __init__(self, reranker: Reranker, settings: ServerSettings) -> None:
-        self.reranker = reranker
+    def __init__(self, engine: Reranker, settings: ServerSettings) -> None:
+        self.engine = engine
         self.settings = settings
-        self.keys = Keys(settings.api_keys, settings.keys_file)
+        self.keys = ApiKeys(settings.api_keys, settings.keys_file)
         self.quotas = open_quotas(settings)
-        self.memory = Memory(int(settings.max_buffered_mb * 2**20))
-        self.admission = Admission(
+        self.body_budget = BodyBudget(int(settings.max_buffered_mb * 2**20))
+        self.admission = AdmissionController(
             settings.max_concurrent,
             settings.max_queue,
             settings.max_queue_tokens,
             settings.max_queue_ms / 1e3,
         )
         self.ready = threading.Event()
-        self._intake = ThreadPoolExecutor(_INTAKE_THREADS, thread_name_prefix="intake")
-        self._work = ThreadPoolExecutor(settings.max_concurrent, thread_name_prefix="request")
+        self._parse_pool = ThreadPoolExecutor(_PARSE_THREADS, thread_name_prefix="parse")
+        self._request_pool = ThreadPoolExecutor(
+            settings.max_concurrent, thread_name_prefix="request"
+        )
 
-    async def answer(self, request: Request, door: Door) -> Response:
-        """Answer one request; every error becomes its response, in the dialect's own shape."""
-        turn = Turn(time.monotonic(), door.dialect, record_of(request.scope))
+    async def handle(self, request: Request, endpoint: Endpoint) -> Response:
+        """Respond to one request; errors are rendered by its dialect."""
+        record = request_record(request.scope)
+        exchange = Exchange(request, endpoint, endpoint.dialect, record, time.monotonic())
         try:
-            caller = await self._greet(request, door, turn)
-            with self.memory.room() as take:
-                asked = await self._read(request, door, turn, take)
-                for work in asked.work:
-                    check_allowed(caller, work, self.reranker)
+            caller = await self._authenticate(exchange)
+            with self.body_budget.reserve() as reserve:
+                parsed = await self._read(exchange, reserve)
+                for operation in parsed.operations:
+                    check_allowed(caller, operation, self.engine.models.catalog)
                 if not self.ready.is_set():
                     raise ModelUnavailable("the models are being loaded; try again soon")
-                return await self._answer(request, asked, caller, turn.record)
-        except RerankerError as error:
-            turn.record.gone = isinstance(error, Cancelled)
-            return respond(problem(error), error, turn.dialect)
-        except Exception as error:  # the last line of defence: log all, tell nothing
-            return respond(problem(error), error, turn.dialect)
+                return await self._respond(exchange, parsed, caller)
+        except Exception as error:  # what is not ours is logged, and the caller told nothing
+            record.cancelled = isinstance(error, Cancelled)
+            return error_response(error, exchange.dialect.render_error)
         finally:
-            turn.record.dialect = turn.dialect.name
+            record.dialect = exchange.dialect.name
 
-    async def _greet(self, request: Request, door: Door, turn: Turn) -> Caller:
-        """Say who calls, and count it; no body is read for those without a key or over a rate."""
+    async def _authenticate(self, exchange: Exchange) -> Caller:
+        """Check key and rate before any more of the body than sniffing takes is read."""
         try:
-            caller = self.keys.check(request.headers)
-            turn.record.caller = caller.name
-            await self.quotas.count(caller)
+            caller = self.keys.authenticate(exchange.request.headers)
+            exchange.record.caller = caller.name
+            await self.quotas.count_request(caller)
         except RerankerError:
-            await self._glimpse(request, door, turn)
+            await self._sniff_dialect(exchange)
             raise
         return caller
 
-    async def _glimpse(self, request: Request, door: Door, turn: Turn) -> None:
-        """Find out, from a small body alone, in which dialect a refusal should be."""
-        if door.choose is not None:
+    async def _sniff_dialect(self, exchange: Exchange) -> None:
+        """Find the dialect of a request that is refused, from a small body alone."""
+        if exchange.endpoint.others:
             with contextlib.suppress(RerankerError):
-                body = await read_body(request, _GLIMPSE_BYTES, seconds=_GLIMPSE_SECONDS)
-                turn.dialect = door.choose(self._ask(request, body, turn))
+                body = await read_body(exchange.request, _SNIFF_BYTES, seconds=_SNIFF_SECONDS)
+                incoming = self._incoming(exchange, body)
+                exchange.dialect = exchange.endpoint.sniff_dialect(incoming)
 
-    async def _read(
-        self, request: Request, door: Door, turn: Turn, take: Callable[[int], None]
-    ) -> Asked:
-        limits = self.settings
+    async def _read(self, exchange: Exchange, reserve: Reserve) -> ParsedRequest:
         body = await read_body(
-            request, int(limits.max_body_mb * 2**20), take, limits.body_timeout_ms / 1e3
+            exchange.request,
+            int(self.settings.max_body_mb * 2**20),
+            reserve,
+            self.settings.body_timeout_ms / 1e3,
         )
+        if len(body) <= _INLINE_BYTES:
+            return self._parse(exchange, body)
         loop = asyncio.get_running_loop()
-        asked = await loop.run_in_executor(self._intake, self._parse, request, body, door, turn)
-        turn.record.expect(asked.work)
-        return asked
+        return await loop.run_in_executor(self._parse_pool, self._parse, exchange, body)
 
-    def _parse(self, request: Request, body: bytes, door: Door, turn: Turn) -> Asked:
-        """Read the body; the turn learns its dialect as soon as it is known."""
-        ask = self._ask(request, body, turn)
-        if door.choose is not None:
-            turn.dialect = door.choose(ask)
-        return turn.dialect.parse(ask)
+    def _parse(self, exchange: Exchange, body: bytes) -> ParsedRequest:
+        incoming = self._incoming(exchange, body)
+        if exchange.endpoint.others:
+            exchange.dialect = exchange.endpoint.sniff_dialect(incoming)
+        parsed = exchange.dialect.parse(incoming)
+        exchange.record.add_request(parsed.operations)
+        return parsed
 
-    def _ask(self, request: Request, body: bytes, turn: Turn) -> Ask:
-        return Ask(
+    def _incoming(self, exchange: Exchange, body: bytes) -> IncomingRequest:
+        def new_context(timeout_ms: int | None, batch_size: int | None) -> RequestContext:
+            milliseconds = min(timeout_ms or self.settings.timeout_ms, self.settings.max_timeout_ms)
+            deadline = exchange.start + milliseconds / 1e3
+            return RequestContext(deadline, threading.Event(), batch_size)
+
+        request = exchange.request
+        return IncomingRequest(
             parse_json(body),
             self.settings,
-            self.reranker,
-            self._calls(turn.start),
+            self.engine,
+            new_context,
             request.scope["path"],
             request.path_params.get("model"),
             request.headers,
         )
 
-    def _calls(self, start: float) -> Callable[[int | None, int | None], RequestContext]:
-        limit = self.settings.max_timeout_ms
-
-        def call(timeout_ms: int | None, batch_size: int | None) -> RequestContext:
-            seconds = min(timeout_ms or self.settings.timeout_ms, limit) / 1e3
-            return RequestContext(start + seconds, threading.Event(), batch_size)
-
-        return call
-
-    async def _answer(
-        self, request: Request, asked: Asked, caller: Caller, record: Record
-    ) -> Response:
-        """Wait for a turn, rank on the pool, charge; stop when nobody waits any more."""
-        call, tokens = asked.call, sum(tokens_of(work) for work in asked.work)
-        gone: asyncio.Future[None] = asyncio.ensure_future(_hung_up(request))
+    async def _respond(self, exchange: Exchange, parsed: ParsedRequest, caller: Caller) -> Response:
+        """Wait for a permit, execute, and charge; stop when the client disconnects."""
+        context = parsed.operations[0].context
+        tokens = exchange.record.estimated_tokens
+        disconnected: asyncio.Future[None] = asyncio.ensure_future(_disconnect(exchange.request))
         try:
-            async with self.quotas.charge(caller, tokens, call.remaining()) as charge:
-                with record.waiting():
-                    permit = await self.admission.enter(caller.name, tokens, call, gone)
-                work = self._begin(asked, record, permit)
-                either: list[asyncio.Future[Any]] = [work, gone]
+            async with self.quotas.charge(caller, tokens, context.remaining()) as charge:
+                with exchange.record.time_queue():
+                    permit = await self.admission.enter(caller.name, tokens, context, disconnected)
+                work = self._submit(exchange.record, parsed, permit)
+                futures: list[asyncio.Future[Any]] = [work, disconnected]
                 await asyncio.wait(
-                    either, timeout=call.remaining(), return_when=asyncio.FIRST_COMPLETED
+                    futures, timeout=context.remaining(), return_when=asyncio.FIRST_COMPLETED
                 )
                 if not work.done():
-                    if gone.done():
-                        raise Cancelled("the caller hung up")
+                    if disconnected.done():
+                        raise Cancelled("the client disconnected")
                     raise DeadlineExceeded("the deadline passed before the ranking was done")
-                body, spent = work.result()
-                await charge.settle(spent)
+                body = work.result()
+                await charge.settle(exchange.record.tokens)
                 return Response(body, media_type="application/json")
         finally:
-            call.cancelled.set()
-            gone.cancel()
+            context.cancelled.set()
+            disconnected.cancel()
 
-    def _begin(
-        self, asked: Asked, record: Record, permit: Permit
-    ) -> asyncio.Future[tuple[bytes, int]]:
-        """Hand the work to the pool; its permit is given back when it ends, heeded or not."""
+    def _submit(
+        self, record: RequestRecord, parsed: ParsedRequest, permit: Permit
+    ) -> asyncio.Future[bytes]:
+        """Execute on the pool; the permit is released at the end, whoever still waits for it."""
 
-        def end(work: asyncio.Future[tuple[bytes, int]]) -> None:
+        def release(work: asyncio.Future[bytes]) -> None:
             permit.release(done=not work.cancelled() and work.exception() is None)
 
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
         try:
-            work = loop.run_in_executor(self._work, context.run, self._run, asked, record)
+            work = loop.run_in_executor(
+                self._request_pool, context.run, self._execute, record, parsed
+            )
         except RuntimeError as error:  # the pool is closed
             permit.release(done=False)
             raise ShuttingDown from error
-        work.add_done_callback(end)
+        work.add_done_callback(release)
         return work
 
-    def _run(self, asked: Asked, record: Record) -> tuple[bytes, int]:
-        """Do the work; return the body and the tokens it took."""
-        with record.working():
-            outcomes = [self._do(work) for work in asked.work]
-            body = to_json(asked.render(outcomes))
-        record.note(outcomes)
-        record.device = self.reranker.models.device
-        return body, sum(map(tokens_used, outcomes))
-
-    def _do(self, work: Work) -> Any:
-        """Give one piece of work to the engine."""
-        if isinstance(work, RerankRequest):
-            return self.reranker.run(work)
-        if isinstance(work, EmbedRequest):
-            return self.reranker.encode(work)
-        return self.reranker.tokenize(work)
+    def _execute(self, record: RequestRecord, parsed: ParsedRequest) -> bytes:
+        """Run the operations and render the response's body."""
+        with record.time_inference():
+            results = [operation.run() for operation in parsed.operations]
+            body = to_json(parsed.render(results))
+        record.add_results(results)
+        record.device = self.engine.models.device
+        return body
 
     def close(self) -> None:
-        """Let nobody in and wait for the requests inside."""
+        """Accept no more requests and wait for those inside."""
         self.admission.close()
-        self._intake.shutdown(wait=True)
-        self._work.shutdown(wait=True)
+        self._parse_pool.shutdown(wait=True)
+        self._request_pool.shutdown(wait=True)
         self.quotas.close()
 
 
-async def _hung_up(request: Request) -> None:
-    """Return when the caller disconnects; the body has been read before."""
+async def _disconnect(request: Request) -> None:
+    """Return when the client disconnects; the body has been read before."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def respond(
-    trouble: Problem, cause: BaseException | None = None, dialect: Dialect | None = None
-) -> Response:
-    """Return an error's response and log what only the operator should read."""
-    if trouble.status >= 500 and not isinstance(cause, Cancelled):
-        detail = cause.for_operator() if isinstance(cause, RerankerError) else ""
-        ours = trouble.type == "server_error"  # the rest is a matter of load or configuration
-        log.log(
-            logging.ERROR if ours else logging.WARNING,
-            "%d %s: %s",
-            trouble.status,
-            trouble.code,
-            detail or trouble.message,
-            exc_info=cause if ours else None,
-        )
-    status, body = (dialect.refuse if dialect else plain)(trouble)
-    return Response(to_json(body), status, trouble.headers, media_type="application/json")

@@ -1,4 +1,4 @@
-"""The routes of the other dialects."""
+"""All routes but the docs page: v3, the dialects, models, health and metrics."""
 
 from __future__ import annotations
 
@@ -10,138 +10,161 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from reranker.errors import ModelUnavailable, RerankerError
-from reranker_server.dialects import TABLE, detect, embeddings, pairs, tei
-from reranker_server.dialects.base import Dialect, Door
-from reranker_server.dialects.vendors import cloudflare, cohere, dashscope, nim
-from reranker_server.errors import problem
-from reranker_server.handler import respond
-from reranker_server.http.body import to_json
-from reranker_server.http.openapi import Schemas, parameters
+from reranker_server.dialects.base import Endpoint
+from reranker_server.dialects.ranking import as_400
+from reranker_server.dialects.registry import DialectRegistry
+from reranker_server.dialects.tei import render_tei_error
+from reranker_server.http.openapi import Schemas, path_parameters
+from reranker_server.http.responses import error_response, json_response
 from reranker_server.observability.llms_txt import TEXT
-from reranker_server.observability.models_endpoint import Info, Listing, Model, Models
+from reranker_server.observability.metrics import CONTENT_TYPE, Metrics
+from reranker_server.observability.models_endpoint import (
+    ModelInfo,
+    ModelList,
+    ModelsEndpoint,
+    TeiInfo,
+)
+from reranker_server.v3.endpoint import PATH, V3
+from reranker_server.v3.schemas import ErrorResponse, RerankBody, RerankResponse
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from reranker_server.handler import Serving
+    from reranker_server.handler import RequestHandler
 
-SHARED = Door(cohere.DIALECT, detect)
-_CLOUDFLARE = "accounts/{account}/ai/run/{model:path}"
-
-# Order counts: the first path that matches is taken. The doubled ones are what the Cohere SDK
-# and litellm make of a base address that ends in /v1 or /v2.
-POSTS: tuple[tuple[Door, tuple[str, ...]], ...] = (
-    (SHARED, ("/rerank", "/v1/rerank", "/v2/rerank")),
-    (SHARED, ("/v1/v1/rerank", "/v1/v2/rerank", "/v2/v1/rerank", "/v2/v2/rerank")),
-    (SHARED, ("/reranks", "/v1/reranks", "/compatible-api/v1/reranks", "/inference/v1/rerank")),
-    (SHARED, ("/reranking", "/v1/reranking")),
-    (Door(cohere.STRINGS), ("/api/rerank",)),
-    (Door(nim.DIALECT), ("/ranking", "/v1/ranking", "/v1/retrieval/{model:path}/reranking")),
-    (Door(dashscope.DIALECT), ("/api/v1/services/rerank/text-rerank/text-rerank",)),
-    (Door(pairs.SCORE), ("/score", "/v1/score")),
-    (Door(pairs.DEEPINFRA), ("/inference/{model:path}", "/v1/inference/{model:path}")),
-    (
-        Door(cloudflare.DIALECT),
-        (f"/client/v4/{_CLOUDFLARE}", f"/{_CLOUDFLARE}", "/ai/run/{model:path}"),
-    ),
-    (Door(tei.DIALECT, detect), ("/", "/invocations")),
-    (Door(embeddings.OPENAI), ("/embeddings", "/v1/embeddings")),
-    (Door(embeddings.OPENAI), ("/voyage/v1/embeddings", "/infinity/embeddings")),
-    (Door(embeddings.TEI), ("/embed",)),
-    (Door(embeddings.TOKENIZE), ("/tokenize",)),
-    *(
-        (Door(each), tuple(f"/{each.name}{path}" for path in ("/rerank", "/v1/rerank")))
-        for each in TABLE
-    ),
-)
+_V3_ERRORS = {
+    400: "The body is not valid JSON.",
+    401: "No valid API key.",
+    402: "The key's token budget is used up.",
+    403: "The key may not use this method or model.",
+    404: "No such model.",
+    408: "The body did not arrive in time.",
+    413: "The body or the list of documents is too large.",
+    415: "The body is compressed.",
+    422: "A field is missing or out of range.",
+    429: "No room now; Retry-After says when.",
+    500: "The model failed.",
+    503: "A model is loading or unavailable.",
+    504: "The deadline passed.",
+}
 
 
-def add(app: FastAPI, serving: Serving) -> dict[str, Any]:
-    """Add all routes but those of v3; return the schemas that their descriptions refer to."""
-    schemas = Schemas()
-    for door, paths in POSTS:
-        for path in paths:
-            described = schemas.describe(door, path)
-            app.add_api_route(path, _post(serving, door), methods=["POST"], **described)
-    _add_listing(app, serving, schemas)
-    _add_health(app, serving)
+def add_v3(app: FastAPI, handler: RequestHandler) -> dict[str, Any]:
+    """Add the v3 route; return the schema of its request."""
+    reference = {"schema": {"$ref": "#/components/schemas/RerankBody"}}
 
-    @app.get(
-        "/llms.txt",
-        summary="What this server is, for language models",
-        tags=["about"],
-        response_class=PlainTextResponse,
+    @app.post(
+        PATH,
+        summary="Rank documents by relevance to a query",
+        tags=["rerank"],
+        response_model=RerankResponse,
+        responses={
+            status: {"model": ErrorResponse, "description": text}
+            for status, text in _V3_ERRORS.items()
+        },
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": reference}}
+        },
     )
-    async def llms() -> Response:
-        return Response(TEXT, media_type="text/plain; charset=utf-8")
+    async def rerank(request: Request) -> Response:
+        return await handler.handle(request, Endpoint(V3))
 
+    schema = RerankBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"RerankBody": schema}
+
+
+def add_dialects(app: FastAPI, handler: RequestHandler) -> dict[str, Any]:
+    """Add the routes of all dialects; return the schemas that their descriptions refer to."""
+    schemas = Schemas()
+    taken = [route.path for route in app.routes if hasattr(route, "path")]
+
+    def route(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+        async def respond(request: Request) -> Response:
+            return await handler.handle(request, endpoint)
+
+        return respond
+
+    for path, endpoint in DialectRegistry(reserved=taken).routes():
+        description = schemas.describe_endpoint(endpoint, path)
+        app.add_api_route(path, route(endpoint), methods=["POST"], **description)
     return schemas.components
 
 
-def _post(serving: Serving, door: Door) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        return await serving.answer(request, door)
+def add_models(app: FastAPI, handler: RequestHandler) -> dict[str, Any]:
+    """Add the routes that list models; return the schemas that their descriptions refer to."""
+    schemas = Schemas()
+    models = ModelsEndpoint(handler.engine, handler.settings)
 
-    return answer
+    def add(
+        path: str,
+        read: Callable[[Request], Any],
+        shape: Any,
+        summary: str,
+        name: str,
+        render: Callable[..., tuple[int, Any]] = as_400,
+    ) -> None:
+        async def respond(request: Request) -> Response:
+            try:
+                handler.keys.authenticate(request.headers)
+                return json_response(read(request))
+            except RerankerError as error:
+                return error_response(error, render)
 
-
-def _add_listing(app: FastAPI, serving: Serving, schemas: Schemas) -> None:
-    listing = Listing(serving.reranker, serving.settings)
-
-    async def models(request: Request) -> Response:
-        return await _show(serving, request, listing.all)
-
-    async def model(request: Request) -> Response:
-        name = request.path_params["model"]
-        return await _show(serving, request, lambda: listing.one(name))
-
-    async def info(request: Request) -> Response:
-        return await _show(serving, request, listing.info, tei.DIALECT)
-
-    async def meta(request: Request) -> Response:
-        return await _show(serving, request, listing.meta)
-
-    for path, show, kind, summary in (
-        ("/models", models, Models, "The models that requests may name"),
-        ("/v1/models", models, Models, "The models that requests may name"),
-        ("/models/{model:path}", model, Model, "One model"),
-        ("/v1/models/{model:path}", model, Model, "One model"),
-        ("/info", info, Info, "The default model, as TEI tells it"),
-        ("/meta", meta, dict[str, Any], "The default models, as Weaviate asks for them"),
-    ):
-        name = "WeaviateMeta" if path == "/meta" else kind.__name__
-        extra = {"parameters": parameters(path)}
         app.add_api_route(
             path,
-            show,
+            respond,
             summary=summary,
             tags=["models"],
-            responses=schemas.shows(kind, name),
-            openapi_extra=extra,
+            responses=schemas.describe_responses(shape, name),
+            openapi_extra={"parameters": path_parameters(path)},
         )
 
+    for prefix in ("", "/v1"):
+        add(f"{prefix}/models", lambda _: models.all(), ModelList, "All models", "ModelList")
+        add(
+            f"{prefix}/models/{{model:path}}",
+            lambda request: models.one(request.path_params["model"]),
+            ModelInfo,
+            "One model",
+            "ModelInfo",
+        )
+    add(
+        "/info",
+        lambda _: models.info(),
+        TeiInfo,
+        "The default model, as TEI describes it",
+        "TeiInfo",
+        render_tei_error,
+    )
+    add(
+        "/meta",
+        lambda _: models.meta(),
+        dict[str, Any],
+        "The default models, as Weaviate asks for them",
+        "WeaviateMeta",
+    )
+    return schemas.components
 
-async def _show(
-    serving: Serving,
-    request: Request,
-    make: Callable[[], Any],
-    dialect: Dialect = cohere.DIALECT,
-) -> Response:
-    """Answer a question about the server; it needs a key like any other."""
-    try:
-        serving.keys.check(request.headers)
-        return Response(to_json(make()), media_type="application/json")
-    except RerankerError as error:
-        return respond(problem(error), error, dialect)
 
+def add_health(app: FastAPI, handler: RequestHandler) -> None:
+    """Add health checks: our own two, and those of other servers' load balancers."""
 
-def _add_health(app: FastAPI, serving: Serving) -> None:
-    """Add what load balancers of other servers ask; /healthz and /readyz are our own."""
+    @app.get("/healthz", tags=["operations"], summary="Is the process alive?")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["operations"], summary="Will a request be served?")
+    async def readyz() -> Response:
+        states = dict(handler.engine.models.states())
+        up = handler.ready.is_set() and handler.admission.open
+        ready = up and "restarting" not in states.values()
+        body = {"status": "ready" if ready else "not ready", "models": states}
+        return JSONResponse(body, 200 if ready else 503, None if ready else {"Retry-After": "1"})
 
     async def ready() -> Response:
-        if not serving.ready.is_set():
+        if not handler.ready.is_set():
             error = ModelUnavailable("the models are being loaded; try again soon")
-            return respond(problem(error), error, tei.DIALECT)
+            return error_response(error, render_tei_error)
         return JSONResponse({"status": "ready", "unix": int(time.time())})
 
     async def alive() -> Response:
@@ -151,3 +174,30 @@ def _add_health(app: FastAPI, serving: Serving) -> None:
         app.add_api_route(path, ready, summary="Will a request be served?", tags=["health"])
     for path in ("/v1/health/live", "/.well-known/live"):
         app.add_api_route(path, alive, summary="Is the process alive?", tags=["health"])
+
+
+def add_metrics(app: FastAPI, handler: RequestHandler, metrics: Metrics) -> None:
+    """Add Prometheus' route, and the page for language models."""
+
+    @app.get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}, "description": "Metrics."}},
+    )
+    def read_metrics(request: Request) -> Response:
+        if not handler.settings.metrics_public:
+            try:
+                handler.keys.authenticate(request.headers)
+            except RerankerError as error:
+                return error_response(error)
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+    @app.get(
+        "/llms.txt",
+        summary="How to call this server, for language models",
+        tags=["about"],
+        response_class=PlainTextResponse,
+    )
+    async def llms() -> Response:
+        return Response(TEXT, media_type="text/plain; charset=utf-8")

@@ -12,36 +12,36 @@ import uvicorn
 
 from reranker.engine import Reranker
 from reranker.errors import RerankerError, SettingsError
+from reranker.process_tuning import trim_memory, tune_process
 from reranker_server.app import create_app
-from reranker_server.http.connections import allow_many_files, hurried
-from reranker_server.http.memory_tuning import few_heaps, trimming
+from reranker_server.http.connections import bounded_protocol, raise_open_files_limit
 from reranker_server.observability import logs
 
 if TYPE_CHECKING:
     from reranker.settings import Settings
-    from reranker_server.handler import Serving
+    from reranker_server.handler import RequestHandler
     from reranker_server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
-_LOOK_SECONDS = 0.5  # how often a second signal is looked for
-_LAST_SECONDS = 5  # for answers that are on the way out
+_POLL_SECONDS = 0.5  # how often to check for a second signal
+_FLUSH_SECONDS = 5  # for responses that are being sent
 
 
 def serve(engine: Settings, server: ServerSettings) -> None:
-    """Serve an engine made of its settings; see `run`."""
-    run(Reranker(engine, load_timeout=server.load_patience_ms / 1e3), server)
+    """Serve an engine with these settings; see `run_server`."""
+    run_server(Reranker(engine, model_load_timeout=server.model_load_timeout_ms / 1e3), server)
 
 
-def run(reranker: Reranker, server: ServerSettings) -> None:
-    """Serve until told to stop; requests inside are finished first.
+def run_server(reranker: Reranker, server: ServerSettings) -> None:
+    """Serve until a signal; requests in flight are finished first.
 
     Raises:
         SettingsError: the address is in use or not this machine's.
         RerankerError: a model named in the settings could not be loaded.
     """
     logs.configure(server.log_format)
-    allow_many_files()
-    few_heaps()
+    raise_open_files_limit()
+    tune_process()
     listening = _listen(server.host, server.port)
     warn_if_open(server)
     failures: list[RerankerError] = []
@@ -51,44 +51,44 @@ def run(reranker: Reranker, server: ServerSettings) -> None:
         running.should_exit = True
 
     app = create_app(reranker, server, on_failed_start=stop)
-    running = Draining(
-        app.state.serving,
+    running = DrainingServer(
+        app.state.handler,
         uvicorn.Config(
             app,
-            http=hurried(server.header_timeout_ms / 1e3, server.body_timeout_ms / 1e3),
+            http=bounded_protocol(server.header_timeout_ms / 1e3, server.body_timeout_ms / 1e3),
             ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=_LAST_SECONDS,
+            timeout_graceful_shutdown=_FLUSH_SECONDS,
         ),
     )
     host, port = listening.getsockname()[:2]
     log.info("listening on http://%s:%d, docs at /docs", host, port)
-    with listening, trimming(app.state.serving.ready.is_set):
+    with listening, trim_memory(app.state.handler.ready.is_set):
         running.run(sockets=[listening])
     if failures:
         raise failures[0]
 
 
-class Draining(uvicorn.Server):
-    """Finishes what it has begun before it stops listening; newcomers are told 503 meanwhile.
+class DrainingServer(uvicorn.Server):
+    """Finishes the requests in flight before it stops; new ones get 503 meanwhile.
 
     A second signal ends the wait.
     """
 
-    def __init__(self, serving: Serving, config: uvicorn.Config) -> None:
+    def __init__(self, handler: RequestHandler, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._serving = serving
+        self._handler = handler
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop."""
-        admission = self._serving.admission
+        admission = self._handler.admission
         admission.close()
-        log.info("shutting down: %d requests inside", admission.held)
-        end = time.monotonic() + self._serving.settings.shutdown_ms / 1e3
+        log.info("shutting down: %d requests in flight", admission.in_flight)
+        end = time.monotonic() + self._handler.settings.shutdown_ms / 1e3
         while time.monotonic() < end and not self.force_exit:
-            if await admission.drained(_LOOK_SECONDS):
+            if await admission.drained(_POLL_SECONDS):
                 break
         await super().shutdown(sockets)
 

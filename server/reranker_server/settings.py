@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,7 +12,13 @@ from reranker.settings import Section
 
 
 class ServerSettings(Section):
-    """What the server listens on, whom it lets in, and its limits."""
+    """Address, keys and limits of the server."""
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        "data_copy": "cohere_include_data",
+        "load_patience_ms": "model_load_timeout_ms",
+        "open_metrics": "metrics_public",
+    }
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
@@ -56,20 +63,20 @@ class ServerSettings(Section):
         description="outside v3, a model id that is not known: refuse it with 404, or serve it "
         "with the engine's own models",
     )
-    data_copy: bool = Field(
-        True, description="whether answers in Cohere's shape repeat their results as `data`"
+    cohere_include_data: bool = Field(
+        True, description="whether responses in Cohere's shape repeat their results as `data`"
     )
     timeout_ms: int = Field(60_000, ge=1, description="deadline of a request that names none")
     max_timeout_ms: int = Field(600_000, ge=1, description="longest deadline a request may name")
-    load_patience_ms: int = Field(
-        5_000, ge=0, description="how long a request waits for a model's load before 503"
+    model_load_timeout_ms: int = Field(
+        5_000, ge=0, description="how long a request waits for a model to load before 503"
     )
     shutdown_ms: int = Field(30_000, ge=0, description="how long running requests may take to end")
     log_level: str = Field("info", description="debug, info, warning or error")
     log_format: Literal["text", "json"] = Field(
         "text", description="text, or json: one object a line"
     )
-    open_metrics: bool = Field(True, description="whether /metrics is served without a key")
+    metrics_public: bool = Field(True, description="whether /metrics is served without a key")
     cors_origins: tuple[str, ...] = Field(
         (), description="origins whose pages may call from a browser; none by default"
     )

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from support.apps import starting
-from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
-
-from reranker import UnknownModel
+from support.apps import pair_catalog, starting
+from support.fakes import FakeModels
 
 V3 = "/api/v3/inference/reranker"
 QUERY = "what is machine learning"
@@ -23,27 +21,14 @@ DOCUMENTS = [
 ]
 
 
-class KnownModels(FakeModels):
-    """Knows the ids "bi" and "cross" in their roles, and no other."""
-
-    def bi_encoder(self, model: str) -> FakeBiEncoder:
-        if model != "bi":
-            raise UnknownModel(f"unknown bi-encoder {model!r}", param="model")
-        return super().bi_encoder(model)
-
-    def cross_encoder(self, model: str) -> FakeCrossEncoder:
-        if model != "cross":
-            raise UnknownModel(f"unknown cross-encoder {model!r}", param="model_cross")
-        return super().cross_encoder(model)
+@pytest.fixture
+def models() -> FakeModels:
+    """Know the ids "bi" and "cross" in their roles, and no other."""
+    return FakeModels(catalog=pair_catalog())
 
 
 @pytest.fixture
-def models() -> KnownModels:
-    return KnownModels()
-
-
-@pytest.fixture
-def start(models: KnownModels) -> Iterator[Callable[..., TestClient]]:
+def start(models: FakeModels) -> Iterator[Callable[..., TestClient]]:
     """Start an application with server settings and return a client of it."""
     with starting(models) as start:
         yield start

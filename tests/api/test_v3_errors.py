@@ -16,7 +16,7 @@ from reranker import (
     RerankerError,
     errors,
 )
-from reranker_server.errors import STATUS, problem
+from reranker_server.errors import STATUS, problem_of
 
 V3 = "/api/v3/inference/reranker"
 
@@ -97,14 +97,17 @@ def test_a_field_missing_or_out_of_range_is_422_and_named(ask, changes, param):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"documents": []}, "documents: must not be empty"),
-        ({"documents": ["a", 7]}, "documents[1]: must be a string or an object"),
-        ({"query": 7}, "query: Input should be a string"),
-        ({"query": None}, "query: Field required"),
-        ({"top_n": 0}, "top_n: Input should be greater than or equal to 1"),
+        ({"documents": []}, "documents must not be empty"),
+        ({"documents": ["a", 7]}, "a document must be a string or an object"),
+        ({"query": 7}, "query must be a string"),
+        ({"query": None}, "query is missing"),
+        ({"top_n": 0}, "top_n must be at least 1"),
+        ({"top_n": 1.5}, "top_n must be a whole number"),
+        ({"score_threshold": "high"}, "score_threshold must be a number"),
+        ({"explain": 1}, "explain must be true or false"),
     ],
 )
-def test_what_is_wrong_with_a_field_is_said_plainly(ask, changes, message):
+def test_the_message_says_what_a_field_must_be(ask, changes, message):
     assert ask(**changes).json()["message"] == message
 
 
@@ -204,11 +207,11 @@ class TestModelTrouble:
         models.cross.score = broken
         check(ask(method="standard", model_cross="cross"), 500, "server_error")
 
-    def test_a_model_that_cannot_be_had_is_503_with_retry_after(self, ask, models):
+    def test_a_model_that_is_unavailable_is_503_with_retry_after(self, ask, models, monkeypatch):
         def absent(_):
             raise ModelUnavailable("model 'bi' is not on this machine", detail="/secret/path")
 
-        models.bi = absent
+        monkeypatch.setattr(models, "bi_encoder", absent)
         answer = ask()
         check(answer, 503, "service_unavailable")
         assert int(answer.headers["retry-after"]) >= 1
@@ -243,7 +246,7 @@ def test_beyond_the_queue_is_429_with_retry_after(start, models):
     with ThreadPoolExecutor(2) as pool:
         admitted = [pool.submit(client.post, V3, json=body) for _ in range(2)]
         inside.acquire()
-        while client.app.state.serving.admission.held < 2:
+        while client.app.state.handler.admission.in_flight < 2:
             time.sleep(0.01)
         refused = client.post(V3, json=body)
         go_on.set()
@@ -255,7 +258,7 @@ def test_beyond_the_queue_is_429_with_retry_after(start, models):
 def test_readiness_follows_the_models(start):
     client = start()
     assert client.get("/readyz").json()["status"] == "ready"
-    client.app.state.serving.ready.clear()
+    client.app.state.handler.ready.clear()
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
@@ -274,7 +277,7 @@ def test_every_error_class_has_a_status_of_its_own_kind():
     engine = {kind for kind in leaves(RerankerError) if kind.__module__ == errors.__name__}
     assert engine <= STATUS.keys()
     for kind in (ModelUnavailable, MissingExtra, Overloaded):
-        assert problem(kind("x")).headers["Retry-After"].isdigit()
+        assert problem_of(kind("x")).headers["Retry-After"].isdigit()
 
 
 def test_the_openapi_document_describes_request_and_errors(client):

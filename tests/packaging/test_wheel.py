@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = Path(__file__).parent / "example_method"
+EXAMPLE_DIALECT = Path(__file__).parent / "example_dialect"
 WEIGHTS_LIMIT = 25 * 2**20
 
 
@@ -24,7 +25,7 @@ def build(project: Path, to: Path) -> Path:
     subprocess.run(
         [sys.executable, *command, "--wheel-dir", to, project], check=True, cwd=to, timeout=200
     )
-    (wheel,) = to.glob(f"{'reranker-0' if project == ROOT else 'reranker_keywords'}*.whl")
+    (wheel,) = to.glob("*.whl")
     return wheel
 
 
@@ -127,3 +128,27 @@ ranking = Reranker().rank("red fox", ["a blue fox", "the red fox", "a dog"], met
 print([(r.index, r.score) for r in ranking])
 """
     assert python("-c", script).strip() == "[(1, 1.0), (0, 0.5), (2, 0.0)]"
+
+
+def test_a_dialect_of_another_wheel_is_served_on_its_own_route_and_the_shared_ones(
+    python, tmp_path
+):
+    python.install(build(EXAMPLE_DIALECT, tmp_path))
+    script = """
+from starlette.testclient import TestClient
+from reranker import Reranker
+from reranker_server import ServerSettings, create_app
+app = create_app(Reranker(), ServerSettings())
+with TestClient(app) as client:
+    assert app.state.handler.ready.wait(120)
+    body = {"query": "machine learning", "lines": ["bread", "machine learning", "rain"]}
+    for path in ("/simple/rerank", "/v1/rerank"):
+        response = client.post(path, json=body)
+        assert response.status_code == 200, response.text
+        assert response.json()[0] == "machine learning", response.text
+        assert sorted(response.json()) == sorted(body["lines"])
+    assert client.post("/simple/rerank", json={"query": "a"}).status_code == 400
+    assert "SimpleRequest" in client.get("/openapi.json").json()["components"]["schemas"]
+    assert client.post("/v1/rerank", json={"query": "a", "documents": ["a"]}).json()["results"]
+"""
+    python("-c", script)

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from reranker import Reranker, Settings
-from reranker_server.http.memory_tuning import few_heaps
-from reranker_server.run import run
+from reranker.process_tuning import tune_process
+from reranker_server.run import run_server
 from reranker_server.settings import ServerSettings
 
 FAILING_RUNS = 3
@@ -33,16 +33,16 @@ def faulty(real: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
 
 def main() -> None:
     logging.basicConfig(level="WARNING", stream=sys.stderr)
-    few_heaps()  # as `run` does, but before the models are loaded
+    tune_process()  # as `run` does, but before the models are loaded
     # A small cache is soon full, so that it does not look like a leak.
-    reranker = Reranker(Settings(cache_mb=8, offline=True, backend="torch"), load_timeout=60)
+    reranker = Reranker(Settings(cache_mb=8, offline=True, backend="torch"), model_load_timeout=60)
     reranker.warm()
     models: Any = reranker.models
     for model in models.loaded():
         model.runner._run = faulty(model.runner._run)
     signal.signal(signal.SIGUSR1, lambda *_: faults.extend([RuntimeError] * FAILING_RUNS))
     signal.signal(signal.SIGUSR2, lambda *_: faults.append(SystemExit))
-    run(reranker, ServerSettings(**json.loads(sys.argv[1])))
+    run_server(reranker, ServerSettings(**json.loads(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ import numpy as np
 
 from reranker import Reranker, Settings
 from reranker.cache.lru import Cache
-from reranker.errors import UnknownModel
 from reranker.families.roles import Encoded, Scored
 from reranker.hub.base import ModelStatus, State
 from reranker.scheduling.scheduler import BatchScheduler
 from reranker.types import RequestContext
+from support.apps import pair_catalog
 from support.fakes import FakeBiEncoder, FakeCrossEncoder, FakeModels
 
 
@@ -87,17 +87,7 @@ class FaultyModels(FakeModels):
     """Knows "bi" and "cross", and shows its workers as the engine's own models do."""
 
     def __init__(self) -> None:
-        super().__init__(FaultyBiEncoder(), FaultyCrossEncoder())
-
-    def bi_encoder(self, model: str) -> FakeBiEncoder:
-        if model != "bi":
-            raise UnknownModel(f"unknown bi-encoder {model!r}", param="model")
-        return self.bi
-
-    def cross_encoder(self, model: str) -> FakeCrossEncoder:
-        if model != "cross":
-            raise UnknownModel(f"unknown cross-encoder {model!r}", param="model_cross")
-        return self.cross
+        super().__init__(FaultyBiEncoder(), FaultyCrossEncoder(), pair_catalog())
 
     def loaded(self) -> tuple[ModelStatus, ...]:
         return tuple(status(model) for model in (self.bi, self.cross))
@@ -132,12 +122,12 @@ def status(model: FaultyBiEncoder | FaultyCrossEncoder) -> ModelStatus:
 
 
 def main() -> None:
-    from reranker_server.run import run
+    from reranker_server.run import run_server
     from reranker_server.settings import ServerSettings
 
     logging.basicConfig(level="INFO", stream=sys.stderr)
     settings = ServerSettings(**json.loads(sys.argv[1]))
-    run(Reranker(Settings(model="bi", model_cross="cross"), FaultyModels()), settings)
+    run_server(Reranker(Settings(model="bi", model_cross="cross"), FaultyModels()), settings)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,27 @@
-"""Who may call. Keys are known by their digest alone."""
+"""API keys, of which only digests are kept, and what each may use."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reranker.errors import UnknownModel
-from reranker.operations import EmbedRequest
-from reranker.pipeline import registry
-from reranker.types import RerankRequest
 from reranker_server.access.keys import Caller, KeyFile
 from reranker_server.errors import Forbidden, Unauthorized
 
 if TYPE_CHECKING:
-    from reranker.engine import Reranker
-    from reranker.families.base import Role
     from reranker.hub.catalog import Catalog
-    from reranker_server.dialects.base import Work
+    from reranker.model_card import Role
+    from reranker.operations import ModelUse, Operation
 
 ANYONE = Caller("anyone")
 _KEY_HEADERS = ("x-api-key", "api-key")
 
 
-class Keys:
-    """The keys that open the server; without any, it is open to all.
+class ApiKeys:
+    """The API keys; without any, the server is open to all.
 
     Args:
         keys: as the settings give them, without limits; only their digests are kept.
@@ -43,70 +39,48 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._plain) or self._file is not None
 
-    def check(self, headers: Mapping[str, str]) -> Caller:
-        """Return who calls; raise Unauthorized unless the headers hold a known key.
+    def authenticate(self, headers: Mapping[str, str]) -> Caller:
+        """Return the caller whose key the headers hold.
 
-        Read as clients send it: `Authorization: Bearer k` in any case, the bare key there,
-        `X-API-Key` or `Api-Key`.
+        Clients send it as `Authorization: Bearer k` in any case, bare in that header, as
+        `X-API-Key` or as `Api-Key`.
+
+        Raises:
+            Unauthorized: there is no key, or not a known one.
         """
         if not self:
             return ANYONE
-        # A look-up by digest tells by its time at most something about a digest, and nobody
-        # can choose a key by its digest.
-        given = _digest(_given(headers))
-        caller = self._plain.get(given)
+        # The time of this look-up depends on the digest at most, and nobody can choose a key by
+        # its digest.
+        digest = _digest(_key_in(headers))
+        caller = self._plain.get(digest)
         if caller is None and self._file is not None:
-            caller = self._file.callers().get(given)
+            caller = self._file.callers().get(digest)
         if caller is None:
             raise Unauthorized("no valid API key; send it as Authorization: Bearer <key>")
         return caller
 
 
-def check_allowed(caller: Caller, work: Work, reranker: Reranker) -> None:
-    """Raise Forbidden unless the key may use the method and the models of a piece of work.
+def check_allowed(caller: Caller, operation: Operation, catalog: Catalog) -> None:
+    """Check that a key may use the method and the models of an operation.
 
     Embedding and tokenising count as methods named `embed` and `tokenize`. A model is allowed
-    by any of its names: the one in the request and the one in the file may differ.
+    by any of its names: the one in the request and the one in the keys file may differ.
+
+    Raises:
+        Forbidden: it may not.
     """
-    method = method_of(work)
-    if caller.methods is not None and method not in caller.methods:
-        raise Forbidden(f"this key may not use the method {method!r}", param="method")
+    if caller.methods is not None and operation.name not in caller.methods:
+        raise Forbidden(f"this key may not use the method {operation.name!r}", param="method")
     if caller.models is None:
         return
-    for role, model, param in _models_of(work):
-        if not _may_use(caller.models, role, model, reranker):
-            raise Forbidden(f"this key may not use the model {model!r}", param=param)
+    for use in operation.models:
+        if use.name not in caller.models and not _allows(caller.models, use, catalog):
+            raise Forbidden(f"this key may not use the model {use.name!r}", param=use.param)
 
 
-def method_of(work: Work) -> str:
-    """Return the method's name, or what stands for it."""
-    if isinstance(work, RerankRequest):
-        return work.method
-    return "embed" if isinstance(work, EmbedRequest) else "tokenize"
-
-
-def _models_of(work: Work) -> Iterator[tuple[Role, str, str]]:
-    """Yield role, id and field of the models that the work would run."""
-    if isinstance(work, EmbedRequest):
-        yield "bi-encoder", work.model, "model"
-        return
-    if not isinstance(work, RerankRequest):
-        yield work.role, work.model, "model"
-        return
-    method = registry.get(work.method)
-    if "bi-encoder" in method.roles:
-        yield "bi-encoder", work.model, "model"
-    if work.model_cross is not None and (method.two_stage or "cross-encoder" in method.roles):
-        yield "cross-encoder", work.model_cross, "model_cross"
-
-
-def _may_use(allowed: frozenset[str], role: Role, model: str, reranker: Reranker) -> bool:
-    if model in allowed:
-        return True
-    catalog = reranker.models.catalog
-    # An unknown model raises here what it would raise later: 404, not 403.
-    wanted = catalog.find(role, model).id
-    return any(wanted in (name, _id_of(catalog, role, name)) for name in allowed)
+def _allows(names: frozenset[str], use: ModelUse, catalog: Catalog) -> bool:
+    return any(use.card.id in (name, _id_of(catalog, use.role, name)) for name in names)
 
 
 def _id_of(catalog: Catalog, role: Role, name: str) -> str | None:
@@ -116,7 +90,7 @@ def _id_of(catalog: Catalog, role: Role, name: str) -> str | None:
         return None
 
 
-def _given(headers: Mapping[str, str]) -> str:
+def _key_in(headers: Mapping[str, str]) -> str:
     authorization = headers.get("authorization", "").strip()
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "bearer":

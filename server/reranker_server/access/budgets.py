@@ -1,9 +1,8 @@
-"""Token budgets: a request reserves what it may cost, and settles what it did cost.
+"""Token budgets: a request reserves its estimated tokens and settles the real ones.
 
 What is settled plus what is reserved never exceeds the budget, however many requests and
-processes there are. A request that fails or is dropped gives its reservation back; one whose
-process died loses it when the reservation runs out. So a request is charged exactly when its
-answer was made.
+processes there are. A request that fails or is dropped releases its reservation; that of a
+process that died expires. So a request is charged exactly when it was served.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from typing import TYPE_CHECKING, Protocol
 from reranker_server.errors import BudgetSpent, QuotaUnavailable
 
 if TYPE_CHECKING:
-    from reranker_server.access.keys import Budget
+    from reranker_server.access.keys import TokenBudget
 
 _LOCK_SECONDS = 2.0  # how long to wait for another process's write
-_RETRY_SECONDS = 0.005  # a new file is made in less
+_RETRY_SECONDS = 0.005  # creating a file takes less
 
 _SCHEMA = """
 BEGIN IMMEDIATE;
@@ -40,7 +39,7 @@ COMMIT;
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Reservation:
     """Tokens set aside for one request."""
 
     name: str
@@ -49,28 +48,28 @@ class Hold:
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
-class Budgets(Protocol):
-    """Where budgets are kept; every method raises QuotaUnavailable if it cannot be reached."""
+class BudgetStore(Protocol):
+    """A store of spent tokens; every method raises QuotaUnavailable if it cannot be reached."""
 
-    def reserve(self, name: str, budget: Budget, tokens: int, seconds: float) -> Hold:
+    def reserve(self, name: str, budget: TokenBudget, tokens: int, seconds: float) -> Reservation:
         """Set tokens aside for at most so many seconds.
 
         Raises:
             BudgetSpent: fewer are left.
         """
 
-    def settle(self, hold: Hold, tokens: int) -> None:
-        """Replace a reservation by what was spent; 0 gives it back. Once per reservation."""
+    def settle(self, hold: Reservation, tokens: int) -> None:
+        """Replace a reservation by what was spent; 0 releases it. Once per reservation."""
 
     def spent(self, name: str, period: str) -> int:
         """Return the tokens settled."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
 
 
-def refuse(left: int, tokens: int) -> BudgetSpent:
-    """Return the error of a budget that does not reach."""
+def budget_spent(left: int, tokens: int) -> BudgetSpent:
+    """Return the error of a budget with too few tokens left."""
     return BudgetSpent(
         f"the key's token budget has {max(0, left)} left and the request needs about {tokens}"
     )
@@ -80,7 +79,7 @@ class SqliteBudgets:
     """Budgets in a file, shared by all processes of this machine.
 
     Args:
-        path: the file, created when it is first needed.
+        path: the file, created when first needed.
         lock_seconds: how long to wait for another process's write.
     """
 
@@ -89,10 +88,10 @@ class SqliteBudgets:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
-    def reserve(self, name: str, budget: Budget, tokens: int, seconds: float) -> Hold:
-        """Set tokens aside; see `Budgets.reserve`."""
+    def reserve(self, name: str, budget: TokenBudget, tokens: int, seconds: float) -> Reservation:
+        """Set tokens aside; see `BudgetStore.reserve`."""
         now = time.time()
-        hold = Hold(name, budget.period(), tokens)
+        hold = Reservation(name, budget.period(), tokens)
         with self._transaction() as db:
             db.execute("DELETE FROM held WHERE expires < ?", (now,))
             (taken,) = db.execute(
@@ -101,15 +100,15 @@ class SqliteBudgets:
                 (name, hold.period),
             ).fetchone()
             if taken + tokens > budget.tokens:
-                raise refuse(budget.tokens - taken, tokens)
+                raise budget_spent(budget.tokens - taken, tokens)
             db.execute(
                 "INSERT INTO held VALUES (?, ?, ?, ?, ?)",
                 (hold.id, name, hold.period, tokens, now + seconds),
             )
         return hold
 
-    def settle(self, hold: Hold, tokens: int) -> None:
-        """Replace a reservation by what was spent; see `Budgets.settle`."""
+    def settle(self, hold: Reservation, tokens: int) -> None:
+        """Replace a reservation by what was spent; see `BudgetStore.settle`."""
         with self._transaction() as db:
             db.execute("DELETE FROM held WHERE id = ?", (hold.id,))
             if tokens:
@@ -157,7 +156,7 @@ class SqliteBudgets:
     def _use_wal(self, db: sqlite3.Connection) -> None:
         """Switch to the write-ahead log, waiting for others that open a new file just now.
 
-        SQLite's own wait leaves this switch out: two that wait for each other would never end.
+        SQLite's own lock timeout does not cover this switch, as two could wait for each other.
         """
         until = time.monotonic() + self._lock_seconds
         while True:
@@ -171,7 +170,7 @@ class SqliteBudgets:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold the write lock for the block: a read that decides a write must not be overtaken."""
+        """Take the write lock for the block: a read decides whether to write."""
         with self._lock, _translated():
             db = self._open()
             db.execute("BEGIN IMMEDIATE")

@@ -1,7 +1,7 @@
-"""Token budgets in Redis, shared by many machines; the same promises as in SQLite.
+"""Token budgets in Redis, shared by many machines, with the same guarantees as in SQLite.
 
-Each step is one script, which Redis runs without any other in between. A step whose answer was
-lost on the way may be sent again: what it did before is recognised by the reservation's id.
+Each step is one script, which Redis runs atomically. A step whose response was lost may be sent
+again: the reservation's id makes it idempotent.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from reranker.errors import MissingExtra
-from reranker_server.access.budgets import Hold, refuse
+from reranker_server.access.budgets import Reservation, budget_spent
 from reranker_server.errors import QuotaUnavailable
 
 if TYPE_CHECKING:
-    from reranker_server.access.keys import Budget
+    from reranker_server.access.keys import TokenBudget
 
-_ANSWER_SECONDS = 1.0
+_TIMEOUT_SECONDS = 1.0
 _REMEMBER_SECONDS = 86_400  # how long a settled reservation is recognised
 
 # KEYS: spent, held (id -> tokens), expiry (id by time). ARGV: id, tokens, budget, seconds.
@@ -47,13 +47,13 @@ return 1
 
 
 def redis_options() -> dict[str, Any]:
-    """Return how to talk to Redis: soon give up, and once try anew on a fresh connection."""
+    """Return the options of a connection: a short timeout, and one retry on a new connection."""
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     return {
-        "socket_timeout": _ANSWER_SECONDS,
-        "socket_connect_timeout": _ANSWER_SECONDS,
+        "socket_timeout": _TIMEOUT_SECONDS,
+        "socket_connect_timeout": _TIMEOUT_SECONDS,
         "retry": Retry(NoBackoff(), 1),
     }
 
@@ -82,19 +82,19 @@ class RedisBudgets:
         self._settle = self._redis.register_script(_SETTLE)
         self._prefix = prefix
 
-    def reserve(self, name: str, budget: Budget, tokens: int, seconds: float) -> Hold:
-        """Set tokens aside; see `Budgets.reserve`."""
-        hold = Hold(name, budget.period(), tokens)
+    def reserve(self, name: str, budget: TokenBudget, tokens: int, seconds: float) -> Reservation:
+        """Set tokens aside; see `BudgetStore.reserve`."""
+        hold = Reservation(name, budget.period(), tokens)
         with self._translated():
             granted, left = self._reserve(
                 self._keys(name, hold.period), [hold.id, tokens, budget.tokens, int(seconds) + 1]
             )
         if not granted:
-            raise refuse(int(left), tokens)
+            raise budget_spent(int(left), tokens)
         return hold
 
-    def settle(self, hold: Hold, tokens: int) -> None:
-        """Replace a reservation by what was spent; see `Budgets.settle`."""
+    def settle(self, hold: Reservation, tokens: int) -> None:
+        """Replace a reservation by what was spent; see `BudgetStore.settle`."""
         keys = self._keys(hold.name, hold.period)
         keys.append(f"{self._prefix}:{{{hold.name}}}:settled:{hold.id}")
         with self._translated():
@@ -111,7 +111,7 @@ class RedisBudgets:
             self._redis.close()
 
     def _keys(self, name: str, period: str) -> list[str]:
-        # The braces keep a caller's keys on one node of a cluster.
+        # The braces keep the keys of a caller on one node of a cluster.
         start = f"{self._prefix}:{{{name}}}:{period}"
         return [f"{start}:spent", f"{start}:held", f"{start}:expiry"]
 

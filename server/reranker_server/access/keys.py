@@ -1,14 +1,14 @@
-"""The keys file: who may call, how often, for how many tokens, with which models and methods.
+"""The keys file: callers with their rates, token budgets, models and methods.
 
     [search]
-    sha256 = "9f86d0818..."             # of the key; the key itself is kept nowhere
+    sha256 = "9f86d0818..."             # of the key; the key itself is not stored
     rate = "600/minute; 20000/day"      # as the `limits` library reads it
-    budget = "5000000/month"            # tokens; a bare number is for the key's whole life
-    models = ["all-MiniLM-L6-v2"]       # without the line: all
-    methods = ["fast", "optimal"]       # without the line: all
+    budget = "5000000/month"            # tokens; a bare number is for the lifetime of the key
+    models = ["all-MiniLM-L6-v2"]       # all by default
+    methods = ["fast", "optimal"]       # all by default
 
-TOML, or JSON of the same form. A change is noticed within a second; a file that turned bad is
-logged and the keys read before stay in force.
+TOML, or JSON of the same form. A change is noticed within a second; if the file is no longer
+valid, that is logged and the keys read before stay in force.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from reranker.errors import SettingsError
 log = logging.getLogger(__name__)
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-_LOOK_SECONDS = 1.0  # how often the file's time stamp is looked at
+CHECK_SECONDS = 1.0  # between two looks at the file's time stamp
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """The most tokens within a day, a month (UTC), or a key's whole life."""
+class TokenBudget:
+    """The most tokens within a day, a month (UTC), or the lifetime of a key."""
 
     tokens: int
     per: Literal["life", "day", "month"] = "life"
@@ -59,17 +59,17 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. None means without limit."""
+    """The holder of a key, and its limits; None means without limit."""
 
     name: str
     rates: tuple[RateLimitItem, ...] = ()
-    budget: Budget | None = None
+    budget: TokenBudget | None = None
     models: frozenset[str] | None = None
     methods: frozenset[str] | None = None
 
 
 class KeyEntry(BaseModel):
-    """A key as the file describes it."""
+    """An entry of the keys file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -94,7 +94,7 @@ class KeyEntry(BaseModel):
         return value
 
     def caller(self, name: str) -> Caller:
-        """Return who holds this key."""
+        """Return the holder of this key."""
         return Caller(
             name,
             () if self.rate is None else parse_rate(self.rate),
@@ -113,7 +113,7 @@ def parse_rate(text: str) -> tuple[RateLimitItem, ...]:
     """Read rates such as `600/minute; 20000/day`.
 
     Raises:
-        ValueError: the text is none.
+        ValueError: the text is no rate.
     """
     try:
         return tuple(parse_many(text))
@@ -121,11 +121,11 @@ def parse_rate(text: str) -> tuple[RateLimitItem, ...]:
         raise ValueError("should be like '600/minute' or '10/second; 5000/day'") from error
 
 
-def parse_budget(value: int | str) -> Budget:
+def parse_budget(value: int | str) -> TokenBudget:
     """Read a budget such as `5000000/month` or a bare number.
 
     Raises:
-        ValueError: the value is none.
+        ValueError: the value is no budget.
     """
     number, _, per = str(value).replace("_", "").partition("/")
     periods: dict[str, Literal["life", "day", "month"]] = {
@@ -135,14 +135,14 @@ def parse_budget(value: int | str) -> Budget:
     }
     if not number.strip().isdecimal() or per.strip() not in periods:
         raise ValueError("should be a number of tokens, such as 5000000 or '5000000/month'")
-    return Budget(int(number), periods[per.strip()])
+    return TokenBudget(int(number), periods[per.strip()])
 
 
 def read_entries(path: Path) -> dict[str, KeyEntry]:
     """Read a keys file.
 
     Raises:
-        SettingsError: it is missing, or not as described above; no key's digest is repeated.
+        SettingsError: it is missing or not valid.
     """
     try:
         text = path.read_text("utf-8")
@@ -159,36 +159,36 @@ def read_entries(path: Path) -> dict[str, KeyEntry]:
 
 
 class KeyFile:
-    """The callers of a keys file by digest, read again when it changes.
+    """The callers of a keys file by digest, read again when the file changes.
 
     Raises:
-        SettingsError: the file cannot be used; at the start only.
+        SettingsError: the file is not valid; at the start only.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._stamp = self._look()
+        self._stamp = self._file_stamp()
         self._callers = _by_digest(read_entries(path))
-        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._next_check = time.monotonic() + CHECK_SECONDS
 
     def callers(self) -> Mapping[bytes, Caller]:
         """Return the callers in force."""
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + _LOOK_SECONDS
-            stamp = self._look()
+        if time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + CHECK_SECONDS
+            stamp = self._file_stamp()
             if stamp != self._stamp:
                 self._stamp = stamp
-                self._read_again()
+                self._reload()
         return self._callers
 
-    def _read_again(self) -> None:
+    def _reload(self) -> None:
         try:
             self._callers = _by_digest(read_entries(self.path))
             log.info("keys file read again: %d keys", len(self._callers))
         except SettingsError as error:
             log.error("%s; the keys read before stay in force", error.for_operator())
 
-    def _look(self) -> tuple[int, int, int] | None:
+    def _file_stamp(self) -> tuple[int, int, int] | None:
         try:
             stat = self.path.stat()
         except OSError:

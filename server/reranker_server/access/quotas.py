@@ -1,8 +1,8 @@
-"""What a caller may use up: requests by the clock, tokens by the budget.
+"""Quotas of a caller: requests per time (rates) and tokens per period (budgets).
 
 Rates are counted by the `limits` library, in memory or in Redis; budgets are kept in SQLite or
-in Redis. A store that does not answer closes the door to callers with limits (503): a limit
-that fails open is none. What is owed for answers given meanwhile is paid when it is back.
+in Redis. While a store does not respond, callers with limits get 503: a limit that fails open is
+none. Charges that could not be settled meanwhile are settled when it is back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from reranker.errors import SettingsError
-from reranker_server.access.budgets import Budgets, Hold, SqliteBudgets
+from reranker_server.access.budgets import BudgetStore, Reservation, SqliteBudgets
 from reranker_server.errors import QuotaUnavailable, RateLimited
 
 if TYPE_CHECKING:
@@ -30,59 +30,59 @@ if TYPE_CHECKING:
     from reranker_server.access.keys import Caller
     from reranker_server.settings import ServerSettings
 
-Value = TypeVar("Value")
+ResultT = TypeVar("ResultT")
 log = logging.getLogger(__name__)
 
 _THREADS = 4
-_REST_SECONDS = 1.0  # how long a store that failed is left alone
+_RETRY_SECONDS = 1.0  # no attempts for so long after a failure
 _GRACE_SECONDS = 60.0  # how long a reservation outlives its request's deadline
 
 
 class Charge:
-    """What one request will have cost; nothing until it is settled."""
+    """The charge of one request; nothing until it is settled."""
 
     def __init__(self, settle: Callable[[int], Future[None]] | None = None) -> None:
         self._settle = settle
 
     async def settle(self, tokens: int) -> None:
-        """Charge the tokens, once; they are booked even if nobody waits for this any more."""
+        """Charge the tokens, once; cancelling the wait does not cancel the charge."""
         if self._settle is not None:
             settle, self._settle = self._settle, None
             await asyncio.shield(asyncio.wrap_future(settle(tokens)))
 
-    def give_back(self) -> None:
-        """Charge nothing unless it was settled."""
+    def release(self) -> None:
+        """Release the reservation unless it was settled."""
         if self._settle is not None:
             settle, self._settle = self._settle, None
             settle(0)
 
 
 class Quotas:
-    """Counts rates and budgets.
+    """Counts requests and tokens.
 
     Args:
-        rates: where rates are counted.
-        budgets: where budgets are kept; None if no caller can have one.
+        rates: store of the rates.
+        budgets: store of the budgets; None if no caller can have one.
     """
 
-    def __init__(self, rates: Storage | None = None, budgets: Budgets | None = None) -> None:
+    def __init__(self, rates: Storage | None = None, budgets: BudgetStore | None = None) -> None:
         storage = rates or MemoryStorage()
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._in_memory = isinstance(storage, MemoryStorage)
         self.budgets = budgets
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="quota")
-        self._rest_until = 0.0
-        self._owed: list[tuple[Hold, int]] = []
+        self._retry_at = 0.0
+        self._owed: list[tuple[Reservation, int]] = []
         self._lock = threading.Lock()
         self._collector: threading.Thread | None = None
         self._closed = threading.Event()
 
-    async def count(self, caller: Caller) -> None:
+    async def count_request(self, caller: Caller) -> None:
         """Count one request.
 
         Raises:
-            RateLimited: it is one too many.
-            QuotaUnavailable: the store does not answer.
+            RateLimited: the caller is over its rate.
+            QuotaUnavailable: the store does not respond.
         """
         if not caller.rates:
             return
@@ -93,40 +93,40 @@ class Quotas:
 
     @contextlib.asynccontextmanager
     async def charge(self, caller: Caller, tokens: int, seconds: float) -> AsyncIterator[Charge]:
-        """Reserve tokens for the length of the block, which settles what was spent or nothing.
+        """Reserve tokens for the block; what it does not settle is released.
 
         Raises:
-            BudgetSpent: the key's budget does not reach.
-            QuotaUnavailable: the store does not answer.
+            BudgetSpent: fewer tokens are left.
+            QuotaUnavailable: the store does not respond.
         """
         budgets, budget = self.budgets, caller.budget
         if budget is None or budgets is None:
             yield Charge()
             return
-        taken = self._pool.submit(
+        reserved = self._pool.submit(
             self._try, budgets.reserve, caller.name, budget, tokens, seconds + _GRACE_SECONDS
         )
         try:
-            hold = await asyncio.shield(asyncio.wrap_future(taken))
+            hold = await asyncio.shield(asyncio.wrap_future(reserved))
         except asyncio.CancelledError:
-            taken.add_done_callback(self._give_back)
+            reserved.add_done_callback(self._release)
             raise
         charge = Charge(lambda spent: self._pool.submit(self._settle, hold, spent))
         try:
             yield charge
         finally:
-            charge.give_back()
+            charge.release()
 
     def close(self) -> None:
-        """Book what is owed, as far as the store lets, and stop."""
+        """Settle what is owed, as far as the store responds, and stop."""
         self._closed.set()
         self._pool.shutdown(wait=True)
         if self._collector is not None:
             self._collector.join()
         if self.budgets is not None:
-            self._pay()
+            self._settle_owed()
             if self._owed:
-                log.error("%d answers could not be charged", len(self._owed))
+                log.error("%d responses could not be charged", len(self._owed))
             self.budgets.close()
 
     def _count(self, caller: Caller) -> None:
@@ -142,23 +142,23 @@ class Quotas:
         except StorageError as error:
             raise QuotaUnavailable(detail=str(error.storage_error)) from error
 
-    def _try(self, step: Callable[..., Value], *arguments: object) -> Value:
-        """Take a step at the store, unless it has just failed: waiters must not pile up there."""
-        if time.monotonic() < self._rest_until:
+    def _try(self, call: Callable[..., ResultT], *arguments: object) -> ResultT:
+        """Call the store, unless it has just failed: waiters must not pile up there."""
+        if time.monotonic() < self._retry_at:
             raise QuotaUnavailable
         try:
-            return step(*arguments)
+            return call(*arguments)
         except QuotaUnavailable as error:
             log.warning("%s", error.for_operator())
-            self._rest_until = time.monotonic() + _REST_SECONDS
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
             raise
 
-    def _give_back(self, taken: Future[Hold]) -> None:
-        if taken.exception() is None:
-            self._settle(taken.result(), 0)
+    def _release(self, reserved: Future[Reservation]) -> None:
+        if reserved.exception() is None:
+            self._settle(reserved.result(), 0)
 
-    def _settle(self, hold: Hold, tokens: int) -> None:
-        """Book what a request spent, now or as soon as the store is back."""
+    def _settle(self, hold: Reservation, tokens: int) -> None:
+        """Charge what a request spent, now or as soon as the store is back."""
         assert self.budgets is not None
         try:
             self._try(self.budgets.settle, hold, tokens)
@@ -167,19 +167,19 @@ class Quotas:
                 self._owed.append((hold, tokens))
                 if self._collector is None and not self._closed.is_set():
                     self._collector = threading.Thread(
-                        target=self._collect, name="quota collector", daemon=True
+                        target=self._settle_later, name="quota collector", daemon=True
                     )
                     self._collector.start()
 
-    def _collect(self) -> None:
-        while not self._closed.wait(_REST_SECONDS):
-            self._pay()
+    def _settle_later(self) -> None:
+        while not self._closed.wait(_RETRY_SECONDS):
+            self._settle_owed()
             with self._lock:
                 if not self._owed:
                     self._collector = None
                     return
 
-    def _pay(self) -> None:
+    def _settle_owed(self) -> None:
         assert self.budgets is not None
         with self._lock:
             owed = list(self._owed)
@@ -197,7 +197,7 @@ def open_quotas(settings: ServerSettings) -> Quotas:
 
     Raises:
         SettingsError: the Redis URL cannot be used.
-        MissingExtra: Redis is asked for and its package is missing.
+        MissingExtra: Redis is configured and its package is not installed.
     """
     if settings.redis_url is not None:
         from reranker_server.access.budgets_redis import RedisBudgets, redis_options

@@ -1,10 +1,10 @@
-"""Who is worked for now, who waits, and who is told to come back.
+"""Admission control: fair queueing with load shedding (429).
 
-One permit a request, whatever its size. Those beyond the ones being worked on wait here, in
+One permit per request, whatever its size. Requests beyond the concurrent ones wait here, in
 order of start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM
-1996): each caller has a clock that runs by its own tokens, so who sends little waits little,
-however much another sends. The queue is bounded in requests, in estimated tokens and in the
-seconds they are expected to take; where it is full, the caller who fills it makes room.
+1996): each caller has a virtual clock that advances by its own tokens, so a caller who sends
+little waits little, however much another sends. The queue is bounded in requests, in estimated
+tokens and in expected seconds; when it is full, the caller who fills it most loses its last.
 
 All of it runs on the event loop, so there are no locks.
 """
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from reranker.types import RequestContext
 
 _BUSY = "the server is busy; try again"
-_HALF_LIFE_SECONDS = 20.0  # of what the measured rate remembers
+_HALF_LIFE_SECONDS = 20.0  # of that average
 _LONGEST_RETRY_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 
 
-class Pace:
-    """Tokens done in a second of work, recent ones counting more."""
+class Throughput:
+    """Tokens per second of work, an average that decays exponentially."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -43,11 +43,11 @@ class Pace:
         self._since = 0.0
 
     def begin(self) -> None:
-        """Note that work begins after idle time, which does not count."""
+        """Start the clock: idle time does not count."""
         self._since = self._clock()
 
     def done(self, tokens: int) -> None:
-        """Note that so many tokens are done."""
+        """Count finished tokens."""
         now = self._clock()
         passed, self._since = now - self._since, now
         fade = 0.5 ** (passed / _HALF_LIFE_SECONDS)
@@ -55,7 +55,7 @@ class Pace:
         self._seconds = self._seconds * fade + passed
 
     def seconds(self, tokens: int) -> float:
-        """Return how long so many tokens will take; 0 while nothing is known."""
+        """Return how long so many tokens will take; 0 while nothing is measured."""
         return tokens * self._seconds / self._tokens if self._tokens else 0.0
 
 
@@ -63,33 +63,33 @@ class Pace:
 class _Waiter:
     start: float
     number: int
-    who: str = field(compare=False)
+    caller: str = field(compare=False)
     tokens: int = field(compare=False)
-    turn: asyncio.Future[None] = field(compare=False)
+    granted: asyncio.Future[None] = field(compare=False)
 
 
 class Permit:
-    """The right to be worked for, given back once."""
+    """The right to run, released once."""
 
-    def __init__(self, give_back: Callable[[int], None], tokens: int) -> None:
-        self._give_back: Callable[[int], None] | None = give_back
+    def __init__(self, release: Callable[[int], None], tokens: int) -> None:
+        self._release: Callable[[int], None] | None = release
         self._tokens = tokens
 
     def release(self, *, done: bool = True) -> None:
-        """Give it back; `done` says whether the work was, so that its tokens count."""
-        if self._give_back is not None:
-            give_back, self._give_back = self._give_back, None
-            give_back(self._tokens if done else 0)
+        """Release it; `done` says whether the work finished, so that its tokens count."""
+        if self._release is not None:
+            release, self._release = self._release, None
+            release(self._tokens if done else 0)
 
 
-class Admission:
-    """Gives permits.
+class AdmissionController:
+    """Grants permits.
 
     Args:
-        concurrent: requests worked on at the same time.
-        queue: requests that may wait beside them.
+        concurrent: requests that run at the same time.
+        queue: requests that may wait.
         queue_tokens: estimated tokens that may wait; one request may wait whatever its size.
-        queue_seconds: how long what waits may be expected to take.
+        queue_seconds: the most seconds that the queue may be expected to take.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class Admission:
         self._concurrent, self._queue = concurrent, queue
         self._queue_tokens = queue_tokens or math.inf
         self._queue_seconds = queue_seconds
-        self.working = 0
+        self.running = 0
         self.open = True
-        self.pace = Pace()
+        self.throughput = Throughput()
         self._heap: list[_Waiter] = []
         self._tokens: Counter[str] = Counter()  # waiting, by caller
         self._clock = 0.0  # start of the one served last
@@ -112,9 +112,9 @@ class Admission:
         self._numbers = itertools.count()
 
     @property
-    def held(self) -> int:
-        """Return how many requests are inside, worked on or waiting."""
-        return self.working + self.waiting
+    def in_flight(self) -> int:
+        """Return how many requests run or wait."""
+        return self.running + self.waiting
 
     @property
     def waiting(self) -> int:
@@ -128,87 +128,87 @@ class Admission:
 
     async def enter(
         self,
-        who: str,
+        caller: str,
         tokens: int,
         context: RequestContext,
-        gone: asyncio.Future[None] | None = None,
+        disconnected: asyncio.Future[None] | None = None,
     ) -> Permit:
         """Wait for a permit.
 
         Args:
-            who: the caller's name; callers share evenly.
+            caller: name of the key; callers share evenly.
             tokens: what the work is expected to cost.
             context: its deadline bounds the wait.
-            gone: done when nobody waits for the answer any more.
+            disconnected: done when the client has disconnected.
 
         Raises:
             Overloaded: no room; `retry_after` follows from the measured rate.
-            ShuttingDown: the server lets nobody in any more.
-            DeadlineExceeded: the wait was too long, or the caller has gone.
+            ShuttingDown: the server accepts no new requests.
+            DeadlineExceeded: the wait was too long, or the client has disconnected.
         """
         if not self.open:
             raise ShuttingDown
-        if self.working < self._concurrent and not self._heap:
+        if self.running < self._concurrent and not self._heap:
             return self._grant(tokens)
-        with self._place(who, tokens, context) as waiter:
-            others = [gone] if gone is not None else []
+        with self._enqueue(caller, tokens, context) as waiter:
+            others = [disconnected] if disconnected is not None else []
             await asyncio.wait(
-                [waiter.turn, *others],
+                [waiter.granted, *others],
                 timeout=max(0.0, context.remaining()) if context.deadline is not None else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if waiter.turn.done():
-                waiter.turn.result()
+            if waiter.granted.done():
+                waiter.granted.result()
                 return Permit(self._leave, tokens)
-            if gone is not None and gone.done():
+            if disconnected is not None and disconnected.done():
                 raise Cancelled("the request was cancelled")
-            raise DeadlineExceeded("the deadline passed before the ranking was begun")
+            raise DeadlineExceeded("the deadline passed before the ranking began")
 
     def close(self) -> None:
-        """Let nobody in any more; those who wait are still served."""
+        """Accept no new requests; those that wait are still served."""
         self.open = False
 
     async def drained(self, seconds: float) -> bool:
-        """Wait until nobody is inside, at most so long; return whether it is so."""
+        """Wait at most so long until no request is left; return whether none is."""
         end = time.monotonic() + seconds
-        while self.held and time.monotonic() < end:
+        while self.in_flight and time.monotonic() < end:
             await asyncio.sleep(_POLL_SECONDS)
-        return not self.held
+        return not self.in_flight
 
     @contextlib.contextmanager
-    def _place(self, who: str, tokens: int, context: RequestContext) -> Iterator[_Waiter]:
-        """Stand in the queue for the length of the block."""
-        self._make_room(who, tokens, context)
-        start = max(self._clock, self._finish.get(who, 0.0))
-        self._finish[who] = start + tokens
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(start, next(self._numbers), who, tokens, turn)
+    def _enqueue(self, caller: str, tokens: int, context: RequestContext) -> Iterator[_Waiter]:
+        """Wait in the queue for the length of the block."""
+        self._make_room(caller, tokens, context)
+        start = max(self._clock, self._finish.get(caller, 0.0))
+        self._finish[caller] = start + tokens
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(start, next(self._numbers), caller, tokens, granted)
         heapq.heappush(self._heap, waiter)
-        self._tokens[who] += tokens
+        self._tokens[caller] += tokens
         try:
             yield waiter
         except BaseException:
-            if not turn.done():
+            if not granted.done():
                 self._remove(waiter)
-            elif turn.exception() is None:  # the turn came as the waiting broke off
+            elif granted.exception() is None:  # it was granted as the waiting broke off
                 self._leave(0)
             raise
 
-    def _make_room(self, who: str, tokens: int, context: RequestContext) -> None:
+    def _make_room(self, caller: str, tokens: int, context: RequestContext) -> None:
         """Raise Overloaded unless there is room, or the caller who fills the queue can make it."""
-        ahead, share = self.waiting_tokens, self._tokens[who] + tokens
-        # Callers take turns, so another's long queue is not one's own.
-        own = self.pace.seconds(min(ahead, share * len({who, *self._tokens})))
+        ahead, share = self.waiting_tokens, self._tokens[caller] + tokens
+        # Callers are served in turn, so the wait depends on the caller's own queue.
+        own = self.throughput.seconds(min(ahead, share * len({caller, *self._tokens})))
         if not self._full(ahead, tokens) and own <= max(0.0, context.remaining()):
             return
-        retry = min(_LONGEST_RETRY_SECONDS, self.pace.seconds(ahead))
+        retry = min(_LONGEST_RETRY_SECONDS, self.throughput.seconds(ahead))
         if self._heap and own <= max(0.0, context.remaining()):
             greedy, most = self._tokens.most_common(1)[0]
-            last = max(waiter for waiter in self._heap if waiter.who == greedy)
+            last = max(waiter for waiter in self._heap if waiter.caller == greedy)
             fits = ahead - last.tokens + tokens <= max(self._queue_tokens, ahead)
-            if greedy != who and most - last.tokens >= share and fits:
+            if greedy != caller and most - last.tokens >= share and fits:
                 self._remove(last)
-                last.turn.set_exception(Overloaded(_BUSY, retry_after=retry))
+                last.granted.set_exception(Overloaded(_BUSY, retry_after=retry))
                 return
         raise Overloaded(_BUSY, retry_after=retry)
 
@@ -216,30 +216,30 @@ class Admission:
         return (
             self.waiting >= self._queue
             or (ahead > 0 and ahead + tokens > self._queue_tokens)
-            or self.pace.seconds(ahead) > self._queue_seconds
+            or self.throughput.seconds(ahead) > self._queue_seconds
         )
 
     def _grant(self, tokens: int) -> Permit:
-        if self.working == 0:
-            self.pace.begin()
-        self.working += 1
+        if self.running == 0:
+            self.throughput.begin()
+        self.running += 1
         return Permit(self._leave, tokens)
 
     def _leave(self, tokens: int) -> None:
-        self.working -= 1
-        self.pace.done(tokens)
-        while self._heap and self.working < self._concurrent:
+        self.running -= 1
+        self.throughput.done(tokens)
+        while self._heap and self.running < self._concurrent:
             waiter = self._heap[0]
             self._remove(waiter)
             self._clock = waiter.start
             self._grant(waiter.tokens)
-            waiter.turn.set_result(None)
+            waiter.granted.set_result(None)
         if not self._heap:  # clocks matter only among those who wait
             self._finish.clear()
 
     def _remove(self, waiter: _Waiter) -> None:
         self._heap.remove(waiter)
         heapq.heapify(self._heap)
-        self._tokens[waiter.who] -= waiter.tokens
-        if not self._tokens[waiter.who]:
-            del self._tokens[waiter.who]
+        self._tokens[waiter.caller] -= waiter.tokens
+        if not self._tokens[waiter.caller]:
+            del self._tokens[waiter.caller]

@@ -1,44 +1,31 @@
-"""The other APIs that this server speaks, each a file and a line in the table.
+"""The other APIs that this server speaks, each in a file of its own.
 
-On a route that several share, the first dialect of the table that claims a body speaks it; what
-none claims is Cohere's. Under its own prefix (`/infinity/rerank`) a dialect need claim nothing:
-that is for those whose bodies are the same, byte for byte, and whose answers are not.
+What another wheel needs to add one is here; `registry` says how it is found.
+
+>>> from reranker_server.dialects import Dialect, RankingRequest, ranking_dialect
 """
 
-from __future__ import annotations
-
-from reranker_server.dialects import tei
-from reranker_server.dialects.base import Ask, Dialect
-from reranker_server.dialects.vendors import (
-    cloudflare,
-    cohere,
-    dashscope,
-    mixedbread,
-    nim,
-    pinecone,
-    sglang,
-    voyage,
-    weaviate,
+from reranker_server.dialects.base import Dialect, IncomingRequest, ParsedRequest
+from reranker_server.dialects.ranking import (
+    ParsedRanking,
+    RankedItem,
+    as_400,
+    as_object,
+    as_text,
+    ranking_dialect,
 )
+from reranker_server.dialects.ranking_request import RankingOptions, RankingRequest
 
-TABLE: tuple[Dialect, ...] = (
-    nim.DIALECT,
-    cloudflare.DIALECT,
-    pinecone.DIALECT,
-    mixedbread.DIALECT,
-    dashscope.DIALECT,
-    tei.DIALECT,
-    weaviate.DIALECT,
-    sglang.DIALECT,
-    voyage.DIALECT,
-    cohere.DIALECT,
-    cohere.STRINGS,
-)
-
-
-def detect(ask: Ask) -> Dialect:
-    """Return the dialect that a body on a shared route is in."""
-    for dialect in TABLE:
-        if dialect.claims is not None and dialect.claims(ask):
-            return dialect
-    return cohere.DIALECT
+__all__ = [
+    "Dialect",
+    "IncomingRequest",
+    "ParsedRanking",
+    "ParsedRequest",
+    "RankedItem",
+    "RankingOptions",
+    "RankingRequest",
+    "as_400",
+    "as_object",
+    "as_text",
+    "ranking_dialect",
+]

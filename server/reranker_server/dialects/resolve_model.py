@@ -14,21 +14,27 @@ from typing import TYPE_CHECKING
 
 from reranker.errors import UnknownModel
 from reranker.pipeline import registry
-from reranker_server.dialects import lenient_fields as fields
+from reranker_server.dialects.lenient_fields import LenientModel, Text
 
 if TYPE_CHECKING:
-    from reranker.families.base import Role
-    from reranker.hub.catalog import ModelCard
-    from reranker_server.dialects.base import Ask
+    from reranker.model_card import ModelCard, Role
+    from reranker_server.dialects.base import IncomingRequest
 
 # What clients send when their user named no model.
 PLACEHOLDERS = {"default", "default/not-specified", "api", "reranker", "nvidia"}
-_BOTH: tuple[Role, ...] = ("bi-encoder", "cross-encoder")
+
+
+class ModelFields(LenientModel):
+    """The fields that choose method and models; the last two are extensions of every dialect."""
+
+    model: Text = None
+    method: Text = None
+    model_cross: Text = None
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A method, its models, and the id to answer with."""
+class ModelChoice:
+    """A method, its models, and the id to respond with."""
 
     method: str
     model: str
@@ -36,61 +42,65 @@ class Choice:
     label: str
 
 
-def choose(ask: Ask) -> Choice:
-    """Choose for a ranking.
+def resolve_model(incoming: IncomingRequest, body: ModelFields) -> ModelChoice:
+    """Choose method and models of a ranking.
 
     Raises:
-        UnknownMethod: the method is not known.
+        UnknownMethod: the method is not registered.
         UnknownModel: a model is not known, and the settings do not say to serve it nevertheless.
     """
-    name, suffix = split(ask)
-    roles = known_roles(ask, name)
-    own = ask.reranker.settings
-    wanted = fields.text(ask.payload, "method") or suffix
-    if wanted is None:
-        wanted = "fast" if roles == ("bi-encoder",) else "standard"
-    method = registry.get(wanted)
+    name, suffix = split_model(incoming, body.model)
+    roles = known_roles(incoming, name)
+    own = incoming.engine.settings
+    default = "fast" if roles == ("bi-encoder",) else "standard"
+    method = registry.get(body.method or suffix or default)
     bi = name if name and "bi-encoder" in roles else own.model
     cross = None
     if "cross-encoder" in method.roles or method.two_stage:
-        named = fields.text(ask.payload, "model_cross")
-        if named and "cross-encoder" not in known_roles(ask, named, "model_cross"):
+        named = body.model_cross
+        if named and "cross-encoder" not in known_roles(incoming, named, "model_cross"):
             named = None
         cross = named or (name if "cross-encoder" in roles else None) or own.model_cross
     used = [bi] if "bi-encoder" in method.roles else []
     used += [cross] if cross else []
-    return Choice(method.name, bi, cross, name if name in used else used[-1])
+    label = name if name and (name in used or not used) else [method.name, *used][-1]
+    return ModelChoice(method.name, bi, cross, label)
 
 
-def choose_role(ask: Ask, role: Role) -> tuple[Role, str]:
+def resolve_role(incoming: IncomingRequest, model: str | None, role: Role) -> tuple[Role, str]:
     """Choose one model, of that role if the id is known in it, and the engine's own without one.
 
     Raises:
         UnknownModel: the id is not known.
     """
-    name, _ = split(ask)
-    roles = known_roles(ask, name)
+    name, _ = split_model(incoming, model)
+    roles = known_roles(incoming, name)
     if name and roles:
         return (role if role in roles else roles[0]), name
-    own = ask.reranker.settings
+    own = incoming.engine.settings
     return role, own.model if role == "bi-encoder" else own.model_cross
 
 
-def split(ask: Ask) -> tuple[str | None, str | None]:
-    """Return the model's id, from the body or the path, and the method that follows a colon."""
-    for given in (fields.text(ask.payload, "model"), ask.model):
-        whole = (given or "").strip()
-        name, _, suffix = whole.rpartition(":")
-        if suffix not in registry.names():
-            name, suffix = whole, ""
+def split_model(incoming: IncomingRequest, model: str | None) -> tuple[str | None, str | None]:
+    """Return the model's id, from the body or the path, and the method after its colon."""
+    for candidate in (model, incoming.path_model):
+        name, method = split_method((candidate or "").strip())
         if name.lower() in PLACEHOLDERS:
             name = ""
-        if name or suffix:
-            return name or None, suffix or None
+        if name or method:
+            return name or None, method
     return None, None
 
 
-def known_roles(ask: Ask, name: str | None, param: str = "model") -> tuple[Role, ...]:
+def split_method(name: str) -> tuple[str, str | None]:
+    """Split `id:method`; a suffix that is no method belongs to the id."""
+    model, colon, method = name.rpartition(":")
+    return (model, method) if colon and method in registry.names() else (name, None)
+
+
+def known_roles(
+    incoming: IncomingRequest, name: str | None, param: str = "model"
+) -> tuple[Role, ...]:
     """Return the roles an id is known in, none for no id.
 
     Raises:
@@ -98,18 +108,18 @@ def known_roles(ask: Ask, name: str | None, param: str = "model") -> tuple[Role,
     """
     if name is None:
         return ()
-    catalog = ask.reranker.models.catalog
+    catalog = incoming.engine.models.catalog
     try:
         return catalog.roles(name)
     except UnknownModel as error:
-        if ask.settings.unknown_models == "default":
+        if incoming.settings.unknown_models == "default":
             return ()
-        raise unknown(name, catalog.cards(), param) from error
+        raise unknown_model(name, catalog.cards(), param) from error
 
 
-def unknown(
+def unknown_model(
     name: str, cards: Iterable[tuple[str, ModelCard]], param: str = "model"
 ) -> UnknownModel:
-    """Return the error for an id that no card has, with all that there are, whatever their role."""
+    """Return the error for an id of no card, listing the ids of both roles."""
     known = ", ".join(dict.fromkeys(each for each, _ in cards))
     return UnknownModel(f"unknown model {name!r}; known: {known}", param=param)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, Required
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
 from reranker.types import Ranking
-from reranker_server.dialects.base import Ask
-from reranker_server.dialects.ranking import Reading, as_text, ranks
-from reranker_server.dialects.vendors.cohere import Extensions
+from reranker_server.dialects.base import IncomingRequest
+from reranker_server.dialects.lenient_fields import Flag, TextList, documents_named, named
+from reranker_server.dialects.ranking import ParsedRanking, as_text, ranking_dialect
+from reranker_server.dialects.ranking_request import RankingRequest
 from reranker_server.errors import Problem
 
-# Status here -> status and type there.
-_REFUSALS = {
+# Our status -> TEI's status and type.
+_STATUS = {
     400: (422, "Validation"),
     422: (422, "Validation"),
     429: (429, "Overloaded"),
@@ -23,20 +24,14 @@ _REFUSALS = {
 }
 
 
-class Body(Extensions, total=False):
+class TeiRequest(RankingRequest):
     """A request in TEI's shape; `top_n` is honoured, though TEI itself has none."""
 
-    query: Required[str]
-    texts: Required[list[str]]
-    truncate: bool | None
-    truncation_direction: str
-    raw_scores: bool
-    return_text: bool
-    top_n: int | None
-    model: str
+    documents: TextList = documents_named("texts")
+    return_documents: Flag = named("return_text", "return_documents", "return_input")
 
 
-class Rank(TypedDict):
+class TeiRank(TypedDict):
     """One ranked text."""
 
     index: int
@@ -44,41 +39,46 @@ class Rank(TypedDict):
     score: float
 
 
-class Error(TypedDict):
+class TeiError(TypedDict):
     """An error."""
 
     error: str
     error_type: str
 
 
-def claims(ask: Ask) -> bool:
+def _matches(incoming: IncomingRequest) -> bool:
     """Whether there are `texts`, and no `documents`: llama.cpp's clients send both."""
-    payload = ask.payload
+    payload = incoming.payload
     return isinstance(payload.get("texts"), list) and not isinstance(payload.get("documents"), list)
 
 
-def render(reading: Reading, ranking: Ranking) -> list[Rank]:
-    """Return the answer."""
-    ranks_: list[Rank] = []
-    for item in reading.items(ranking):
-        rank: Rank = {"index": item.index, "score": item.score}
-        if reading.echo:
+def _render(parsed: ParsedRanking, ranking: Ranking) -> list[TeiRank]:
+    ranks: list[TeiRank] = []
+    for item in parsed.items(ranking):
+        rank: TeiRank = {"index": item.index, "score": item.score}
+        if parsed.echo:
             rank["text"] = as_text(item.document)
-        ranks_.append(rank)
-    return ranks_
+        ranks.append(rank)
+    return ranks
 
 
-def refuse(trouble: Problem) -> tuple[int, Any]:
-    """Return an error as TEI tells it."""
-    if trouble.code == "no_documents":
+def render_tei_error(problem: Problem) -> tuple[int, TeiError]:
+    """Return status and body of an error as TEI has them."""
+    if problem.code == "no_documents":
         status, kind = 400, "Empty"
-    elif trouble.code == "too_large" and trouble.param == "documents":
+    elif problem.code == "too_large" and problem.param == "documents":
         status, kind = 422, "Validation"
     else:
-        status, kind = _REFUSALS.get(trouble.status, (trouble.status, "Validation"))
-    return status, {"error": trouble.message, "error_type": kind}
+        status, kind = _STATUS.get(problem.status, (problem.status, "Validation"))
+    return status, {"error": problem.message, "error_type": kind}
 
 
-DIALECT = ranks(
-    "tei", render, body=Body, answer=list[Rank], claims=claims, refuse=refuse, error=Error
+TEI = ranking_dialect(
+    "tei",
+    TeiRequest,
+    _render,
+    response=list[TeiRank],
+    matches=_matches,
+    render_error=render_tei_error,
+    error=TeiError,
 )

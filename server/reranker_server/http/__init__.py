@@ -1,1 +1,1 @@
-"""Bodies, connections, headers and descriptions of the HTTP server."""
+"""HTTP itself: bodies, connections, headers, the OpenAPI document and its page."""

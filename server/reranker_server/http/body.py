@@ -1,4 +1,4 @@
-"""Bodies in and out: read with a limit, parsed strictly, written whatever they hold."""
+"""Bodies in and out: read with a limit, parsed strictly, validated, written whatever they hold."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ import asyncio
 import contextlib
 import json
 import math
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from reranker.errors import Cancelled, Overloaded
-from reranker_server.errors import BadBody, Compressed, SlowBody, TooLarge
+from reranker.errors import Cancelled, InvalidRequest, Overloaded
+from reranker_server.errors import BadBody, Compressed, NoDocuments, SlowBody, TooLarge
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-_MOST_LEVELS = 64  # of lists and objects within each other
+    Reserve = Callable[[int], None]
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_MAX_DEPTH = 64  # of lists and objects within each other
 
 
-class Memory:
-    """Bytes of request bodies held at once, all requests together.
+class BodyBudget:
+    """Bytes of request bodies in memory, all requests together.
 
     Args:
         limit: the most bytes.
@@ -29,49 +34,49 @@ class Memory:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self.held = 0
+        self.reserved = 0
 
     @contextlib.contextmanager
-    def room(self) -> Iterator[Callable[[int], None]]:
-        """Yield what a request takes its bytes by; they are given back after the block.
+    def reserve(self) -> Iterator[Reserve]:
+        """Yield a function that reserves bytes until the block ends.
 
         Raises:
-            Overloaded: by the taking, when there is no room for more.
+            Overloaded: raised by that function when the budget is used up.
         """
         mine = 0
 
-        def take(size: int) -> None:
+        def reserve(size: int) -> None:
             nonlocal mine
-            if self.held + size > self._limit:
+            if self.reserved + size > self._limit:
                 raise Overloaded("the server holds as many bodies as it may; try again")
-            self.held += size
+            self.reserved += size
             mine += size
 
         try:
-            yield take
+            yield reserve
         finally:
-            self.held -= mine
+            self.reserved -= mine
 
 
 async def read_body(
     request: Request,
     limit: int,
-    take: Callable[[int], None] = lambda _: None,
+    reserve: Reserve = lambda _: None,
     seconds: float | None = None,
 ) -> bytes:
-    """Read a body of at most `limit` bytes; more is refused as soon as it is seen.
+    """Read a body of at most `limit` bytes; a larger one is rejected as early as possible.
 
     Args:
         request: whose body it is.
         limit: the most bytes.
-        take: told of each part's size before it is kept; may raise.
+        reserve: called with each part's size before the part is kept; may raise.
         seconds: the most time.
 
     Raises:
-        Compressed: the body says that it is.
-        TooLarge: the body is over the limit, or says it will be.
+        Compressed: the body has a Content-Encoding.
+        TooLarge: the body is over the limit, or declares that it will be.
         SlowBody: it took too long.
-        Cancelled: the caller hung up.
+        Cancelled: the client disconnected.
     """
     _check_encoding(request)
     declared = request.headers.get("content-length", "")
@@ -84,12 +89,12 @@ async def read_body(
                 size += len(part)
                 if size > limit:
                     raise _too_large(limit)
-                take(len(part))
+                reserve(len(part))
                 parts.append(part)
     except TimeoutError as error:
         raise SlowBody(f"the body did not arrive within {seconds:g} seconds") from error
     except ClientDisconnect as error:
-        raise Cancelled("the caller hung up") from error
+        raise Cancelled("the client disconnected") from error
     return b"".join(parts)
 
 
@@ -110,10 +115,10 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
     Raises:
         BadBody: it is none, or nested too deeply; NaN and infinities are no JSON, and a number
-            that would be read as one is refused too.
+            that would be read as one is rejected, too.
     """
     try:
-        payload = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        payload = json.loads(body, parse_constant=_reject_constant, parse_float=_finite)
         _check_depth(payload)
     except (ValueError, RecursionError) as error:
         raise BadBody("the body is not valid JSON") from error
@@ -122,7 +127,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     return payload
 
 
-def _refuse(name: str) -> float:
+def _reject_constant(name: str) -> float:
     raise ValueError(name)
 
 
@@ -136,12 +141,45 @@ def _finite(text: str) -> float:
 def _check_depth(payload: Any) -> None:
     """Raise ValueError for a value nested so deeply that writing it again might fail."""
     level = [payload]
-    for _ in range(_MOST_LEVELS):
+    for _ in range(_MAX_DEPTH):
         inner = [v for v in level if isinstance(v, dict | list)]
         if not inner:
             return
         level = [v for each in inner for v in (each.values() if isinstance(each, dict) else each)]
     raise ValueError("nested too deeply")
+
+
+def validate(model: type[ModelT], payload: Mapping[str, Any]) -> ModelT:
+    """Validate a body.
+
+    Raises:
+        InvalidRequest: a field is missing or has a wrong value; `param` names the first one,
+            and the message does not repeat its value.
+    """
+    try:
+        return model.model_validate(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ""
+        for part in first["loc"]:
+            place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+        kind = NoDocuments if first["type"] == "no_documents" else InvalidRequest
+        raise kind(f"{place} {_MESSAGES.get(first['type'], first['msg'])}", param=place) from error
+
+
+# pydantic's own, as predicates of the field; those of our own types are so already.
+_MESSAGES = {
+    "missing": "is missing",
+    "is_instance_of": "must be a string",
+    "too_short": "must not be empty",
+    "list_type": "must be a list",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "greater_than_equal": "must be at least 1",
+    "model_type": "must be an object",
+}
 
 
 def to_json(payload: Any) -> bytes:

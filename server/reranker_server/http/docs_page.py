@@ -12,16 +12,16 @@ from starlette.staticfiles import StaticFiles
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-PATH = "/docs"
+DOCS_PATH = "/docs"
 ASSETS = "/docs/assets"
 
 
-def add(app: FastAPI) -> None:
+def add_docs_page(app: FastAPI) -> None:
     """Add the page and its assets, which the package fastapi-swagger carries."""
     assets = StaticFiles(directory=None, packages=[("fastapi_swagger", "resources")])
     app.mount(ASSETS, assets, name="docs-assets")
 
-    @app.get(PATH, include_in_schema=False)
+    @app.get(DOCS_PATH, include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
         root = request.scope.get("root_path", "")
         return get_swagger_ui_html(

@@ -1,7 +1,7 @@
-"""How the routes of the other dialects look in the OpenAPI document.
+"""How the routes of the dialects look in the OpenAPI document.
 
 Their endpoints read the body themselves, as some clients send no Content-Type, so FastAPI cannot
-know the schemas. Each dialect's types become components, `TeiBody` and the like.
+know the schemas. Each dialect's types become components, `TeiRequest` and the like.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from reranker_server.dialects import TABLE
-from reranker_server.dialects.base import Dialect, Door
-from reranker_server.v3.schemas import ErrorAnswer
+from reranker_server.dialects.base import Dialect, Endpoint
+from reranker_server.v3.schemas import ErrorResponse
 
 _REF = "#/components/schemas/"
-_CALLER = (
+_CLIENT_ERRORS = (
     "400 a bad body (422 in TEI's dialect), 401 no valid key, 402 the budget is used up, 403 not "
     "allowed with this key, 404 no such model, 408 the body came too slowly, 413 too large, 415 "
     "compressed, 429 no room now: Retry-After says when, 424 in TEI's dialect for a failed model."
 )
-_SERVER = "500 the model failed, 503 it is loading or cannot be had, 504 the deadline passed."
-_COUNT = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+_SERVER_ERRORS = "500 the model failed, 503 it is loading or unavailable, 504 the deadline passed."
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
 
 
 class Schemas:
@@ -30,73 +29,71 @@ class Schemas:
     def __init__(self) -> None:
         self.components: dict[str, Any] = {}
 
-    def describe(self, door: Door, path: str) -> dict[str, Any]:
-        """Return the arguments for FastAPI that describe a route."""
-        dialects = _spoken(door)
+    def describe_endpoint(self, endpoint: Endpoint, path: str) -> dict[str, Any]:
+        """Return the arguments for FastAPI that describe a route of one or more dialects."""
+        dialects = (*endpoint.others, endpoint.dialect)
         names = ", ".join(each.name for each in dialects)
         alone = len(dialects) == 1
-        error = self._any(
-            [self._ref(each, "Error", each.error or ErrorAnswer) for each in dialects]
+        request = _any_of([self._ref(each, "Request", each.request) for each in dialects])
+        response = _any_of([self._ref(each, "Response", each.response) for each in dialects])
+        error = _any_of(
+            [self._ref(each, "Error", each.error or ErrorResponse) for each in dialects]
         )
-        answer = self._any([self._ref(each, "Answer", each.answer) for each in dialects])
-        body = self._any([self._ref(each, "Body", each.body) for each in dialects])
         return {
-            "summary": f"{names}" if alone else f"Shared by {names}",
+            "summary": names if alone else f"Shared by {names}",
             "tags": [names if alone else "shared"],
             "responses": {
-                200: {"description": "The answer.", "content": _json(answer)},
-                "4XX": {"description": _CALLER, "content": _json(error), "headers": _COUNT},
-                "5XX": {"description": _SERVER, "content": _json(error), "headers": _COUNT},
+                200: {"description": "The response.", "content": _json(response)},
+                "4XX": _errors(_CLIENT_ERRORS, error),
+                "5XX": _errors(_SERVER_ERRORS, error),
             },
             "openapi_extra": {
-                "requestBody": {"required": True, "content": _json(body)},
-                "parameters": parameters(path),
+                "requestBody": {"required": True, "content": _json(request)},
+                "parameters": path_parameters(path),
             },
         }
 
-    def shows(self, kind: Any, name: str) -> dict[int | str, dict[str, Any]]:
-        """Return the responses of a route that only tells something."""
-        error = self._add("ErrorAnswer", ErrorAnswer)
+    def describe_responses(self, shape: Any, name: str) -> dict[int | str, dict[str, Any]]:
+        """Return the responses of a route without a body, which needs a key and runs no model."""
+        error = self._add("ErrorResponse", ErrorResponse)
         return {
-            200: {"description": "The answer.", "content": _json(self._add(name, kind))},
-            "4XX": {"description": _CALLER, "content": _json(error)},
+            200: {"description": "The response.", "content": _json(self._add(name, shape))},
+            "4XX": {"description": _CLIENT_ERRORS, "content": _json(error)},
         }
 
-    def _ref(self, dialect: Dialect, part: str, kind: Any) -> dict[str, Any]:
-        if kind is ErrorAnswer:
-            return self._add("ErrorAnswer", kind)
+    def _ref(self, dialect: Dialect, part: str, shape: Any) -> dict[str, Any]:
+        if shape is ErrorResponse:
+            return self._add("ErrorResponse", shape)
         title = "".join(word.capitalize() for word in dialect.name.split("-"))
-        return self._add(f"{title}{part}", kind)
+        return self._add(f"{title}{part}", shape)
 
-    def _add(self, name: str, kind: Any) -> dict[str, Any]:
+    def _add(self, name: str, shape: Any) -> dict[str, Any]:
         if name not in self.components:
-            prefix = f"{name}." if name != "ErrorAnswer" else ""
-            made = TypeAdapter(kind).json_schema(ref_template=f"{_REF}{prefix}{{model}}")
-            inner = made.pop("$defs", {})
-            self.components |= {f"{prefix}{each}": schema for each, schema in inner.items()}
-            self.components[name] = made
+            prefix = f"{name}." if name != "ErrorResponse" else ""
+            schema = TypeAdapter(shape).json_schema(ref_template=f"{_REF}{prefix}{{model}}")
+            inner = schema.pop("$defs", {})
+            self.components |= {f"{prefix}{each}": part for each, part in inner.items()}
+            self.components[name] = schema
         return {"$ref": f"{_REF}{name}"}
 
-    def _any(self, parts: list[dict[str, Any]]) -> dict[str, Any]:
-        distinct = [part for i, part in enumerate(parts) if part not in parts[:i]]
-        return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
 
-
-def _spoken(door: Door) -> tuple[Dialect, ...]:
-    """Return the dialects of a route."""
-    if door.choose is None:
-        return (door.dialect,)
-    return tuple(each for each in TABLE if each.claims is not None or each is door.dialect)
-
-
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
-
-
-def parameters(path: str) -> list[dict[str, Any]]:
+def path_parameters(path: str) -> list[dict[str, Any]]:
     """Return the description of the parts of a path that vary."""
     names = [part.partition("}")[0].partition(":")[0] for part in path.split("{")[1:]]
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in names
     ]
+
+
+def _any_of(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    distinct = [part for i, part in enumerate(parts) if part not in parts[:i]]
+    return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _errors(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": _json(schema), "headers": _RETRY_AFTER}

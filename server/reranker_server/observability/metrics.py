@@ -1,4 +1,4 @@
-"""Prometheus metrics: what requests did, how full the server is, what the models hold."""
+"""Prometheus metrics: requests, load of the server, batches and caches of the models."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 if TYPE_CHECKING:
     from reranker.hub.base import ModelStatus
-    from reranker_server.handler import Serving
-    from reranker_server.observability.request_log import Record
+    from reranker_server.handler import RequestHandler
+    from reranker_server.observability.request_log import RequestRecord
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """Counts requests as they end, and reads the rest when it is asked for.
+    """Counts requests as they finish, and reads the state of server and models at each scrape.
 
     Args:
-        serving: whose queue and models are read.
+        handler: whose queue and models are read.
     """
 
-    def __init__(self, serving: Serving) -> None:
-        # Without it each series has a second one, which nobody reads.
+    def __init__(self, handler: RequestHandler) -> None:
+        # Otherwise each series has a second one with its creation time.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
-        registry.register(_State(serving))
+        registry.register(_StateCollector(handler))
 
         def histogram(name: str, help_: str, *labels: str) -> Histogram:
             return Histogram(
@@ -50,16 +50,16 @@ class Metrics:
             return Counter(f"reranker_{name}", help_, labels, registry=registry)
 
         self._requests = counter("requests", "Requests.", "method", "dialect", "status")
-        self._request = histogram("request", "From head to answer.", "method", "dialect")
-        self._queue = histogram("queue", "Waiting for a turn.")
+        self._request = histogram("request", "From request to response.", "method", "dialect")
+        self._queue = histogram("queue", "Waiting for a permit.")
         self._tokenize = histogram("tokenize", "Tokenising for one request.", "method")
         self._stage = histogram("stage", "One stage of a ranking.", "method", "stage")
         self._documents = counter("documents", "Documents in requests.", "method")
         self._tokens = counter("tokens", "Tokens read for requests.", "method")
         self._truncations = counter("truncations", "Documents that were cut.", "method")
 
-    def write(self, record: Record) -> None:
-        """Count a request that is over; see `Observed`."""
+    def count(self, record: RequestRecord) -> None:
+        """Count a finished request."""
         method, dialect = record.method, record.dialect
         self._requests.labels(method, dialect, str(record.status)).inc()
         if dialect == "none":
@@ -76,44 +76,46 @@ class Metrics:
         self._truncations.labels(method).inc(record.truncated)
 
     def text(self) -> bytes:
-        """Return all metrics as Prometheus reads them."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class _State:
-    """What is read off the server when the metrics are asked for."""
+class _StateCollector:
+    """Gauges that are read from the server at each scrape."""
 
-    def __init__(self, serving: Serving) -> None:
-        self._serving = serving
+    def __init__(self, handler: RequestHandler) -> None:
+        self._handler = handler
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing beforehand, so that registering reads nothing."""
+        """Describe nothing beforehand, so that registering reads nothing."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
         """Read the metrics."""
-        serving = self._serving
-        admission = serving.admission
-        yield _gauge("ready", "1 if requests are served.", int(serving.ready.is_set()))
-        yield _gauge("working_requests", "Requests being worked on.", admission.working)
+        handler = self._handler
+        admission = handler.admission
+        yield _gauge("ready", "1 if requests are served.", int(handler.ready.is_set()))
+        yield _gauge("working_requests", "Requests that run.", admission.running)
         yield _gauge("queued_requests", "Requests that wait.", admission.waiting)
         yield _gauge("queued_tokens", "Estimated tokens that wait.", admission.waiting_tokens)
-        yield _gauge("buffered_bytes", "Request bodies in memory.", serving.memory.held)
-        models = serving.reranker.models
-        yield from _runners(models.loaded())
+        yield _gauge("buffered_bytes", "Request bodies in memory.", handler.body_budget.reserved)
+        models = handler.engine.models
+        yield from _model_metrics(models.loaded())
         states = GaugeMetricFamily("reranker_model_ready", "1 if it is.", labels=["model"])
         for name, state in models.states().items():
             states.add_metric([name], int(state == "ready"))
         yield states
 
 
-def _runners(models: Iterable[ModelStatus]) -> Iterator[Metric]:
-    """Yield what the loaded models' workers and caches count."""
-    runner = {
+def _model_metrics(models: Iterable[ModelStatus]) -> Iterator[Metric]:
+    """Yield the counts of the loaded models' schedulers and caches."""
+    scheduler = {
         "batches": _counter("batches", "Batches planned."),
         "items": _counter("items", "Texts and pairs in them."),
         "failed_items": _counter("failed_items", "Texts and pairs that a model failed on."),
-        "halvings": _counter("out_of_memory", "Times that batches were made smaller for good."),
+        "halvings": _counter(
+            "out_of_memory", "Times that batches were made smaller after running out of memory."
+        ),
     }
     cache = {
         "hits": _counter("cache_hits", "Results found in the cache."),
@@ -128,14 +130,14 @@ def _runners(models: Iterable[ModelStatus]) -> Iterator[Metric]:
     }
     for model in models:
         name, stats, kept = [model.id], model.scheduler, model.cache
-        for key, family in runner.items():
+        for key, family in scheduler.items():
             family.add_metric(name, getattr(stats, key))
         for key, family in cache.items():
             family.add_metric(name, getattr(kept, key))
         gauges["padding"].add_metric(name, stats.padding)
         gauges["bytes"].add_metric(name, kept.bytes)
         gauges["memory"].add_metric(name, model.weight_bytes)
-    yield from (*runner.values(), *cache.values(), *gauges.values())
+    yield from (*scheduler.values(), *cache.values(), *gauges.values())
 
 
 def _counter(name: str, help_: str) -> CounterMetricFamily:

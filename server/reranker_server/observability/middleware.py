@@ -1,54 +1,78 @@
-"""Hooks up all that lets the server be seen from outside, and kept safe from it."""
+"""ASGI middleware around all routes: request ids, records, timing and security headers."""
 
 from __future__ import annotations
 
+import re
+import uuid
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.datastructures import Headers, MutableHeaders
 
-from reranker_server.errors import Unauthorized, problem
-from reranker_server.handler import respond
-from reranker_server.observability import logs
-from reranker_server.observability.metrics import CONTENT_TYPE, Metrics
-from reranker_server.observability.request_log import REQUEST_ID, Observed, Sink
+from reranker_server.http.responses import error_response
+from reranker_server.http.security_headers import add_page_headers
+from reranker_server.observability.request_log import RequestRecord, current_request_id
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from reranker_server.handler import Serving
+    Sink = Callable[[RequestRecord], None]
+
+REQUEST_ID = "x-request-id"
+CLIENT_CLOSED_REQUEST = 499  # as nginx logs it: there was nobody left to respond to
+_TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-def watch(app: FastAPI, serving: Serving) -> None:
-    """Add `/metrics`, request ids, the access log, traces, security headers and CORS."""
-    metrics, settings = Metrics(serving), serving.settings
+class RequestRecording:
+    """Gives each request an id and a record, and passes the record on when it is over.
 
-    @app.get(
-        "/metrics",
-        summary="Metrics for Prometheus",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {}}, "description": "Metrics."}},
-    )
-    def read(request: Request) -> Response:
-        if not settings.open_metrics:
-            try:
-                serving.keys.check(request.headers)
-            except Unauthorized as error:
-                return respond(problem(error), error)
-        return Response(metrics.text(), media_type=CONTENT_TYPE)
+    Args:
+        app: the application.
+        sinks: called with each finished record: access log, metrics, traces.
+    """
 
-    sinks: list[Sink] = [metrics.write, logs.write]
-    if settings.traces:
-        from reranker_server.observability.tracing import Traces
+    def __init__(self, app: ASGIApp, sinks: Sequence[Sink]) -> None:
+        self._app = app
+        self._sinks = tuple(sinks)
 
-        sinks.append(Traces().write)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=[REQUEST_ID, "server-timing", "retry-after"],
-        )
-    app.add_middleware(Observed, sinks=sinks, failed=lambda error: respond(problem(error), error))
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        record = RequestRecord(_request_id(headers), scope["method"])
+        record.trace = {name: headers[name] for name in _TRACE_HEADERS if name in headers}
+        scope.setdefault("state", {})["record"] = record
+        current_request_id.set(record.id)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                response = MutableHeaders(scope=message)
+                response[REQUEST_ID] = record.id
+                response.update(record.timing_headers())
+                response.setdefault("x-content-type-options", "nosniff")
+                if response.get("content-type", "").startswith("text/html"):
+                    add_page_headers(response, scope["path"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:  # a route's own bug
+            if record.status:
+                raise
+            await error_response(error)(scope, receive, send_with_headers)
+        finally:
+            record.route = getattr(scope.get("route"), "path", "none")
+            if record.cancelled or not record.status:
+                record.status = CLIENT_CLOSED_REQUEST
+            for sink in self._sinks:
+                sink(record)
+
+
+def _request_id(headers: Headers) -> str:
+    """Return the caller's own id if it is a plain one, else a new one."""
+    own = headers.get(REQUEST_ID, "")
+    return own if _ID.fullmatch(own) else uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""What the server says of itself and its models, as OpenAI, TEI, NIM and Weaviate ask for it."""
+"""Which models are served and how they run, in the shapes of OpenAI, TEI and Weaviate."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing_extensions import TypedDict
 
 from reranker.errors import UnknownModel
 from reranker.pipeline import registry
-from reranker_server.dialects.resolve_model import unknown
+from reranker_server.dialects.resolve_model import split_method, unknown_model
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
-    from reranker.hub.catalog import Catalog, ModelCard
+    from reranker.hub.catalog import Catalog
+    from reranker.model_card import ModelCard
     from reranker_server.settings import ServerSettings
 
-_SINCE = int(time.time())
+_STARTED = int(time.time())
 
 
-class Running(TypedDict):
-    """Where and how a model runs; nulls for what only a loaded model knows."""
+class RuntimeInfo(TypedDict):
+    """Where and how a model runs; null for what only a loaded model knows."""
 
     state: str
     device: str | None
@@ -36,8 +37,8 @@ class Running(TypedDict):
     dimensions: int | None
 
 
-class Model(Running):
-    """A model that requests may name; `roles` tells which weights serve it as what."""
+class ModelInfo(RuntimeInfo):
+    """A model that requests may name; `roles` maps each role to the weights that serve it."""
 
     id: str
     object: str
@@ -51,15 +52,15 @@ class Model(Running):
     limits: dict[str, float]
 
 
-class Models(TypedDict):
-    """All of them."""
+class ModelList(TypedDict):
+    """All models."""
 
     object: str
-    data: list[Model]
+    data: list[ModelInfo]
 
 
-class Info(TypedDict):
-    """The default model in the words of TEI's `GET /info`."""
+class TeiInfo(TypedDict):
+    """The default cross-encoder, as TEI's `GET /info` describes its model."""
 
     model_id: str
     model_sha: str | None
@@ -78,69 +79,67 @@ class Info(TypedDict):
     docker_label: str | None
 
 
-class Listing:
+class ModelsEndpoint:
     """The models that requests may name.
 
     Args:
-        reranker: the engine.
-        settings: its limits are told with each model.
+        engine: the engine.
+        settings: its limits are listed with each model.
     """
 
-    def __init__(self, reranker: Reranker, settings: ServerSettings) -> None:
-        self._reranker = reranker
+    def __init__(self, engine: Reranker, settings: ServerSettings) -> None:
+        self._engine = engine
         self._settings = settings
 
     @property
     def _catalog(self) -> Catalog:
-        return self._reranker.models.catalog
+        return self._engine.models.catalog
 
-    def all(self) -> Models:
+    def all(self) -> ModelList:
         """Return all models, as `GET /v1/models` lists them."""
         names = dict.fromkeys(name for name, _ in self._catalog.cards())
         return {"object": "list", "data": [self.one(name) for name in names]}
 
-    def one(self, name: str) -> Model:
+    def one(self, name: str) -> ModelInfo:
         """Return one model by its id or an alias.
 
         Raises:
             UnknownModel: there is none.
         """
-        plain, _, suffix = name.rpartition(":")
-        wanted = plain if suffix in registry.names() else name
-        cards = self._find(wanted)
+        cards = self._find(split_method(name)[0])
         return {
             "id": name,
             "object": "model",
-            "created": _SINCE,
+            "created": _STARTED,
             "owned_by": "reranker",
             "model_type": "rerank",
             "roles": {card.role: card.id for card in cards},
             "aliases": sorted({alias for card in cards for alias in card.aliases}),
             "license": cards[0].license,
             "languages": list(cards[0].languages),
-            **self._running(cards),
+            **self._runtime(cards),
             "limits": {
                 "max_documents": self._settings.max_documents,
                 "max_body_mb": self._settings.max_body_mb,
             },
         }
 
-    def info(self) -> Info:
-        """Return what TEI's `GET /info` tells."""
-        own = self._reranker.settings
-        running = self._running(self._find(own.model_cross))
-        window = running["window"]
+    def info(self) -> TeiInfo:
+        """Return the body of TEI's `GET /info`."""
+        own = self._engine.settings
+        runtime = self._runtime(self._find(own.model_cross))
+        window = runtime["window"]
         return {
             "model_id": own.model_cross,
             "model_sha": None,
-            "model_dtype": running["dtype"],
+            "model_dtype": runtime["dtype"],
             "served_model_name": own.model_cross,
             "model_type": {
                 "reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}},
             },
             "max_concurrent_requests": self._settings.max_concurrent + self._settings.max_queue,
             "max_input_length": window,
-            "max_batch_tokens": running["max_batch_tokens"],
+            "max_batch_tokens": runtime["max_batch_tokens"],
             "max_batch_requests": None,
             "max_client_batch_size": self._settings.max_documents,
             "auto_truncate": True,
@@ -151,8 +150,8 @@ class Listing:
         }
 
     def meta(self) -> dict[str, Any]:
-        """Return what Weaviate's `GET /meta` tells."""
-        own = self._reranker.settings
+        """Return the body of Weaviate's `GET /meta`."""
+        own = self._engine.settings
         return {
             "model_id": own.model_cross,
             "bi_encoder": own.model,
@@ -163,11 +162,11 @@ class Listing:
         catalog = self._catalog
         try:
             return [catalog.find(role, name) for role in catalog.roles(name)]
-        except UnknownModel as error:  # it tells the ids of one role alone
-            raise unknown(name, catalog.cards()) from error
+        except UnknownModel as error:  # its message lists the ids of one role alone
+            raise unknown_model(name, catalog.cards()) from error
 
-    def _running(self, cards: list[ModelCard]) -> Running:
-        models = self._reranker.models
+    def _runtime(self, cards: list[ModelCard]) -> RuntimeInfo:
+        models = self._engine.models
         loaded = {(each.role, each.id): each for each in models.loaded()}
         live = [loaded[card.role, card.id] for card in cards if (card.role, card.id) in loaded]
         one = live[0] if live else None

@@ -1,6 +1,6 @@
-"""OpenTelemetry traces: one span a request, one for the wait, one for each stage.
+"""OpenTelemetry traces: one span per request, with one for the queue and one per stage.
 
-Where they go is said by the standard variables: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME,
+They go where the standard variables say: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME,
 OTEL_TRACES_SAMPLER. A caller's `traceparent` makes the request part of the caller's own trace.
 """
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.util.types import AttributeValue
 
-    from reranker_server.observability.request_log import Record
+    from reranker_server.observability.request_log import RequestRecord
 
 _NANOSECONDS = 1e9
 
 
-class Traces:
-    """Makes spans of records.
+class Tracer:
+    """Exports records as spans.
 
     Args:
         exporter: where they go; by default to an OTLP collector over HTTP.
@@ -44,22 +44,22 @@ class Traces:
         self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("reranker_server")
 
-    def write(self, record: Record) -> None:
-        """Make a request's spans; see `Observed`."""
-        end = record.began + int(record.seconds * _NANOSECONDS)
+    def export(self, record: RequestRecord) -> None:
+        """Export the spans of a finished request."""
+        end = record.start_ns + int(record.seconds * _NANOSECONDS)
         span = self._tracer.start_span(
             f"{record.verb} {record.route}",
             context=propagate.extract(record.trace),
             kind=SpanKind.SERVER,
-            start_time=record.began,
+            start_time=record.start_ns,
             attributes=_attributes(record),
         )
         if record.status >= 500:
             span.set_status(Status(StatusCode.ERROR))
-        self._parts(span, record, end)
+        self._add_children(span, record, end)
         span.end(end)
 
-    def _parts(self, parent: Span, record: Record, end: int) -> None:
+    def _add_children(self, parent: Span, record: RequestRecord, end: int) -> None:
         """Add the wait and the stages, which follow each other up to the end."""
         context = set_span_in_context(parent)
         parts = {} if record.queue is None else {"queue": record.queue}
@@ -71,11 +71,11 @@ class Traces:
             part.end(start)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Export what is left."""
         self._provider.shutdown()
 
 
-def _attributes(record: Record) -> dict[str, AttributeValue]:
+def _attributes(record: RequestRecord) -> dict[str, AttributeValue]:
     return {
         "http.request.method": record.verb,
         "http.route": record.route,

@@ -1,1 +1,1 @@
-"""The main API: `POST /api/v3/inference/reranker`."""
+"""The v3 API, this server's own."""

@@ -2,82 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
-
-from pydantic import ValidationError
 
 from reranker.errors import InvalidRequest
 from reranker.types import (
     DEFAULT_MAX_TOKENS_PER_DOC,
     DEFAULT_METHOD,
+    DEFAULT_RANK_FIELDS,
     DEFAULT_STAGE1_TOP_K,
     Document,
     Ranking,
     RerankRequest,
     ScoredDocument,
 )
-from reranker_server.dialects.base import Ask, Asked, Dialect
+from reranker_server.dialects.base import Dialect, IncomingRequest, ParsedRequest
 from reranker_server.errors import TooLarge
-from reranker_server.v3.schemas import RerankBody
+from reranker_server.http.body import validate
+from reranker_server.v3.schemas import RerankBody, RerankResponse
 
 PATH = "/api/v3/inference/reranker"
 
 
-def parse(ask: Ask) -> Asked:
-    """Read a body.
-
-    Raises:
-        InvalidRequest: a field is missing or out of range; `param` names it.
-        TooLarge: there are too many documents.
-    """
-    documents, most = ask.payload.get("documents"), ask.settings.max_documents
-    if isinstance(documents, list) and len(documents) > most:
-        raise TooLarge(f"{len(documents)} documents, at most {most} are allowed", param="documents")
-    try:
-        body = RerankBody.model_validate(ask.payload)
-    except ValidationError as error:
-        raise _invalid(error) from error
+def _parse(incoming: IncomingRequest) -> ParsedRequest:
+    body = validate(RerankBody, incoming.payload)
+    most = incoming.settings.max_documents
+    if len(body.documents) > most:
+        raise TooLarge(
+            f"{len(body.documents)} documents, at most {most} are allowed", param="documents"
+        )
     request = RerankRequest(
         query=body.query,
         documents=_documents(body),
         model=body.model,
-        method=DEFAULT_METHOD if body.method is None else body.method,
+        method=body.method or DEFAULT_METHOD,
         model_cross=body.model_cross,
         top_n=body.top_n,
         stage1_top_k=body.stage1_top_k or DEFAULT_STAGE1_TOP_K,
         max_tokens_per_doc=body.max_tokens_per_doc or DEFAULT_MAX_TOKENS_PER_DOC,
         score_threshold=body.score_threshold,
         explain=bool(body.explain),
-        context=ask.call(body.timeout_ms, body.batch_size),
+        context=incoming.new_context(body.timeout_ms, body.batch_size),
     )
-    return Asked((request,), lambda rankings: render(rankings[0], body))
+
+    def render(rankings: Sequence[Ranking]) -> dict[str, Any]:
+        (ranking,) = rankings
+        return _render(ranking, body)
+
+    return ParsedRequest((incoming.engine.rank_operation(request),), render)
 
 
 def _documents(body: RerankBody) -> tuple[Document, ...]:
+    rank_fields = body.rank_fields or DEFAULT_RANK_FIELDS
     documents = []
     for index, value in enumerate(body.documents):
         try:
-            documents.append(Document.of(value, body.fields))
+            documents.append(Document.of(value, rank_fields))
         except InvalidRequest as error:
             raise InvalidRequest(error.message, param=f"documents[{index}]") from error
     return tuple(documents)
 
 
-def _invalid(error: ValidationError) -> InvalidRequest:
-    """Say what is wrong with the first bad field, without echoing its value."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    path = [part for part in first["loc"] if part not in ("function-plain[check]", "str")]
-    name = str(path[0]) if path else None
-    if len(path) > 1 and isinstance(path[1], int):
-        name = f"{path[0]}[{path[1]}]"
-        message = "must be a string or an object" if path[0] == "documents" else "must be a string"
-        return InvalidRequest(f"{name}: {message}", param=name)
-    plainer = {"too_short": "must not be empty", "is_instance_of": "Input should be a string"}
-    return InvalidRequest(f"{name}: {plainer.get(first['type'], first['msg'])}", param=name)
-
-
-def render(ranking: Ranking, body: RerankBody) -> dict[str, Any]:
-    """Return the answer's body."""
+def _render(ranking: Ranking, body: RerankBody) -> dict[str, Any]:
     results = [_result(scored, body) for scored in ranking]
     meta: dict[str, Any] = {"method": ranking.method, "deployed_model_id": ranking.model}
     if ranking.model_cross is not None:
@@ -117,4 +103,4 @@ def _result(scored: ScoredDocument, body: RerankBody) -> dict[str, Any]:
     return result
 
 
-DIALECT = Dialect("v3", parse)
+V3 = Dialect("v3", _parse, RerankBody, RerankResponse, (PATH,))

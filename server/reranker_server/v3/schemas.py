@@ -1,24 +1,37 @@
-"""What the v3 endpoint takes and gives, as pydantic models."""
+"""Shapes of the v3 API: the request, the response, and the one error body of the server."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, JsonValue, WithJsonSchema
 
 from reranker.types import (
     DEFAULT_MAX_TOKENS_PER_DOC,
     DEFAULT_METHOD,
-    DEFAULT_RANK_FIELDS,
     DEFAULT_STAGE1_TOP_K,
 )
 
-# A plain check for the type: pydantic's own `str` refuses lone surrogates, which JSON can hold.
-Text = InstanceOf[str]
-# Strict: true for a number, or "no" for a switch, is a mistake that its sender should hear of.
-Count = Annotated[int, Field(strict=True, ge=1)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Switch = Annotated[bool, Field(strict=True)]
+# pydantic's own `str` rejects lone surrogates, which JSON can hold.
+StrictText = InstanceOf[str]
+# A document's type is checked where its text is taken: one by one would be a second pass here.
+DocumentList = Annotated[
+    list[Any],
+    Field(min_length=1),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": True}]
+            },
+        }
+    ),
+]
+# Strict: true for a number, or "no" for a flag, is a mistake that its sender should hear of.
+StrictCount = Annotated[int, Field(strict=True, ge=1)]
+StrictNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+StrictFlag = Annotated[bool, Field(strict=True)]
 
 _DOCUMENTS: list[JsonValue] = [
     "Machine learning is a subset of artificial intelligence that learns from data.",
@@ -53,45 +66,44 @@ class RerankBody(BaseModel):
         },
     )
 
-    model: Text = Field(description="deployed model; its bi-encoder scores `fast` and stage 1")
-    query: Text = Field(description="what is looked for; not blank")
-    documents: list[Text | dict[str, Any]] = Field(
-        description="texts, or objects ranked on their `text` or on `rank_fields`", min_length=1
+    model: StrictText = Field(
+        description="deployed model; its bi-encoder scores `fast` and stage 1"
     )
-    method: Text | None = Field(
+    query: StrictText = Field(description="the search query; not blank")
+    documents: DocumentList = Field(
+        description="texts, or objects ranked on their `text` or on `rank_fields`"
+    )
+    method: StrictText | None = Field(
         DEFAULT_METHOD, description="fast, standard, optimal, best or any registered name"
     )
-    model_cross: Text | None = Field(
+    model_cross: StrictText | None = Field(
         None,
         description="cross-encoder; needed by `standard` and `optimal`, used by `best` if given",
     )
-    top_n: Count | None = Field(None, description="how many results come back; all if absent")
-    stage1_top_k: Count | None = Field(
+    top_n: StrictCount | None = Field(None, description="how many results come back; all if absent")
+    stage1_top_k: StrictCount | None = Field(
         DEFAULT_STAGE1_TOP_K, description="how many documents leave stage 1 of `optimal` and `best`"
     )
-    max_tokens_per_doc: Count | None = Field(
+    max_tokens_per_doc: StrictCount | None = Field(
         DEFAULT_MAX_TOKENS_PER_DOC, description="a longer document is cut and marked"
     )
-    batch_size: Count | None = Field(None, description="most documents in one run of a model")
-    return_documents: Switch | None = Field(True, description="echo each document as it was sent")
-    rank_fields: list[Text] | None = Field(
+    batch_size: StrictCount | None = Field(None, description="most documents per batch")
+    return_documents: StrictFlag | None = Field(
+        True, description="echo each document as it was sent"
+    )
+    rank_fields: list[StrictText] | None = Field(
         None, description="fields of an object that make its text, in order"
     )
-    score_threshold: Number | None = Field(
+    score_threshold: StrictNumber | None = Field(
         None, description="results below it are left out; inclusive"
     )
-    explain: Switch | None = Field(
+    explain: StrictFlag | None = Field(
         False, description="add scores per stage and best-matching spans"
     )
-    timeout_ms: Count | None = Field(None, description="past it 504, and the work is dropped")
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Return the fields to rank objects on."""
-        return tuple(self.rank_fields or DEFAULT_RANK_FIELDS)
+    timeout_ms: StrictCount | None = Field(None, description="past it 504, and the work is dropped")
 
 
-class SpanOut(BaseModel):
+class MatchingSpan(BaseModel):
     """A part of the document's text that matches the query: characters [start, end)."""
 
     start: int
@@ -101,14 +113,14 @@ class SpanOut(BaseModel):
 
 
 class Explanation(BaseModel):
-    """Why a document stands where it does."""
+    """Scores of each stage for one document."""
 
     stages: dict[str, float] = Field(description="raw score of each stage: a cosine, a logit")
-    features: dict[str, float] = Field(description="parts that `best` was fused from")
-    spans: list[SpanOut] = Field(description="best-matching parts of the text, for `best`")
+    features: dict[str, float] = Field(description="features that `best` fuses")
+    spans: list[MatchingSpan] = Field(description="best-matching parts of the text, for `best`")
 
 
-class ResultOut(BaseModel):
+class RankedDocument(BaseModel):
     """One ranked document."""
 
     index: int = Field(description="position in the request")
@@ -117,38 +129,38 @@ class ResultOut(BaseModel):
     explanation: Explanation | None = None
 
 
-class UsageOut(BaseModel):
+class TokenUsage(BaseModel):
     """Tokens that the models read."""
 
     query_tokens: int
     document_tokens: int
     total_tokens: int
-    cached: int = Field(description="texts and pairs that needed no model run")
+    cached: int = Field(description="texts and pairs served from the cache")
 
 
-class Meta(BaseModel):
-    """How the ranking came about."""
+class ResponseMeta(BaseModel):
+    """Which method and models ranked, and at what cost."""
 
     method: str
     deployed_model_id: str
     model_cross: str | None = Field(None, description="present where one was used")
     stage1_top_k: int | None = Field(None, description="present for two-stage methods")
     models: dict[str, str] = Field(description="role -> id of the weights that served it")
-    usage: UsageOut
+    usage: TokenUsage
     truncated: list[int] = Field(description="indices of documents that were cut")
     timings_ms: dict[str, float] = Field(description="time of each stage, and of the whole")
     warnings: list[str]
 
 
-class RerankAnswer(BaseModel):
+class RerankResponse(BaseModel):
     """Results, best first, ties by index."""
 
-    results: list[ResultOut]
-    meta: Meta
+    results: list[RankedDocument]
+    meta: ResponseMeta
 
 
-class ErrorOut(BaseModel):
-    """What went wrong."""
+class ErrorDetail(BaseModel):
+    """An error."""
 
     message: str
     type: str
@@ -156,9 +168,9 @@ class ErrorOut(BaseModel):
     code: str
 
 
-class ErrorAnswer(BaseModel):
+class ErrorResponse(BaseModel):
     """The one error body."""
 
-    error: ErrorOut
+    error: ErrorDetail
     message: str
     detail: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 import pytest
+from support.fakes import FakeModels
 
+from reranker.operations import RankOperation
 from reranker.types import Document, RerankRequest
-from reranker_server.admission.estimate import tokens_of
 
 from .conftest import DOCUMENTS, QUERY
 
@@ -113,4 +114,4 @@ def test_but_not_a_bound_that_was_sent_with_it(rank):
 def test_a_lifted_bound_is_not_reserved_for_beyond_what_models_read():
     document = Document.of("a" * 10**6)
     request = RerankRequest("a", (document,), "bi", max_tokens_per_doc=sys.maxsize)
-    assert tokens_of(request) < 10_000
+    assert RankOperation(request, FakeModels()).estimated_tokens < 10_000

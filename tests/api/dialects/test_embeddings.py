@@ -30,7 +30,7 @@ def server(checkpoint) -> Iterator[TestClient]:
     )
     app = create_app(Reranker(settings), ServerSettings())
     with TestClient(app, raise_server_exceptions=False) as client:
-        assert app.state.serving.ready.wait(60)
+        assert app.state.handler.ready.wait(60)
         yield client
 
 

@@ -78,7 +78,7 @@ def test_objects_are_echoed_whole_and_always_have_a_text(ask):
 
 def test_the_copy_in_data_can_be_switched_off(start):
     body = (
-        start(data_copy=False)
+        start(cohere_include_data=False)
         .post("/v1/rerank", json={"query": QUERY, "documents": DOCUMENTS})
         .json()
     )

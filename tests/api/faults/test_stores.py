@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,10 +15,7 @@ from support.live import V3, body, key_file, live, wait_until
 from support.load import Clients
 from support.redis_server import redis_server
 
-from reranker_server.access.budgets import SqliteBudgets
 from reranker_server.access.budgets_redis import RedisBudgets
-from reranker_server.access.keys import Budget
-from reranker_server.errors import QuotaUnavailable
 
 NO_CONNECTION = ("ConnectError", "ReadError", "WriteError", "RemoteProtocolError")
 
@@ -96,18 +95,36 @@ def test_sqlite_locked_refuses_with_503_and_books_what_was_answered_later(sqlite
         wait_until(lambda: client.post(V3, json=body("a")).status_code == 200)
 
 
+# No file of this process may grow beyond a quarter of a MiB.
+FILL_DISK = """
+import resource, sys
+from pathlib import Path
+from reranker_server.access.budgets import SqliteBudgets
+from reranker_server.access.keys import TokenBudget
+from reranker_server.errors import QuotaUnavailable
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, 2**18))
+budgets = SqliteBudgets(Path(sys.argv[1]))
+budget = TokenBudget(10**9)
+budgets.settle(budgets.reserve("a", budget, 5, 60), 5)
+try:
+    for _ in range(10_000):
+        budgets.reserve("a", budget, 1, 60)
+except QuotaUnavailable as error:
+    print("checked" if "checked now" in error.message else error.message)
+print(budgets.spent("a", "life"))
+"""
+
+
 def test_a_full_disk_refuses_and_leaves_the_file_whole(tmp_path):
-    budgets = SqliteBudgets(tmp_path / "budgets.sqlite3")
-    budget = Budget(10**9)
-    budgets.settle(budgets.reserve("a", budget, 5, 60), 5)
-    pages = budgets._open().execute("PRAGMA page_count").fetchone()[0]
-    budgets._open().execute(f"PRAGMA max_page_count = {pages + 1}")
-    with pytest.raises(QuotaUnavailable, match="checked now"):  # noqa: PT012
-        for _ in range(10_000):
-            budgets.reserve("a", budget, 1, 60)
-    assert budgets.spent("a", "life") == 5
-    assert budgets._open().execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-    budgets.close()
+    path = tmp_path / "budgets.sqlite3"
+    done = subprocess.run(
+        [sys.executable, "-c", FILL_DISK, path], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == ["checked", "5"], done.stderr
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert database.execute("SELECT tokens FROM spent").fetchall() == [(5,)]
 
 
 def test_sigterm_under_load_finishes_what_is_inside_and_refuses_the_rest(sqlite_server):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from reranker.errors import InvalidRequest, SettingsError
 from reranker_cli.keys import app
-from reranker_server.access.auth import Keys
+from reranker_server.access.auth import ApiKeys
 from reranker_server.access.keys import read_entries
 from reranker_server.errors import Unauthorized
 
@@ -27,7 +27,7 @@ def file(request, tmp_path):
 
 
 def check(file, key: str) -> str:
-    return Keys((), file).check({"authorization": f"Bearer {key}"}).name
+    return ApiKeys((), file).authenticate({"authorization": f"Bearer {key}"}).name
 
 
 def test_a_new_key_opens_and_a_revoked_one_does_not(file):

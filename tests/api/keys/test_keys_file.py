@@ -10,7 +10,7 @@ import pytest
 
 from reranker.errors import SettingsError
 from reranker_server.access import keys as keys_module
-from reranker_server.access.keys import Budget, KeyFile, parse_budget, parse_rate, read_entries
+from reranker_server.access.keys import KeyFile, TokenBudget, parse_budget, parse_rate, read_entries
 
 V3 = "/api/v3/inference/reranker"
 BODY = {"model": "bi", "query": "a b", "documents": ["a", "c"]}
@@ -26,7 +26,7 @@ def bearer(key: str) -> dict[str, str]:
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
-    monkeypatch.setattr(keys_module, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(keys_module, "CHECK_SECONDS", 0.0)
     path = tmp_path / "keys.toml"
     path.write_text(
         f'[all]\nsha256 = "{sha256("k-all")}"\n'
@@ -135,6 +135,6 @@ def test_rates_and_budgets_are_read_as_written():
         "600 per 1 minute",
         "5 per 1 second",
     ]
-    assert parse_budget("5_000_000/month") == Budget(5_000_000, "month")
-    assert parse_budget(70) == Budget(70)
+    assert parse_budget("5_000_000/month") == TokenBudget(5_000_000, "month")
+    assert parse_budget(70) == TokenBudget(70)
     assert str(parse_budget("5/day")) == "5/day"

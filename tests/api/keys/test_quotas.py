@@ -23,7 +23,7 @@ def limited(start, tmp_path):
         def ask(**changes):
             return client.post(V3, json=BODY | changes, headers={"Authorization": "Bearer k"})
 
-        ask.serving = client.app.state.serving
+        ask.handler = client.app.state.handler
         return ask
 
     return limited
@@ -41,7 +41,7 @@ def test_over_the_rate_is_429_and_says_when(limited):
 def test_a_budget_is_charged_what_the_answer_says_it_read(limited):
     ask = limited("budget = 1000")
     read = [ask().json()["meta"]["usage"]["total_tokens"] for _ in range(3)]
-    assert ask.serving.quotas.budgets.spent("team", "life") == sum(read) > 0
+    assert ask.handler.quotas.budgets.spent("team", "life") == sum(read) > 0
 
 
 def test_a_spent_budget_is_402_in_the_one_error_shape(limited):
@@ -64,17 +64,17 @@ def test_a_failed_or_refused_request_is_not_charged(limited, models):
     assert ask().status_code == 500
     assert ask(query="").status_code == 422
     assert ask(model="nope").status_code == 404
-    assert ask.serving.quotas.budgets.spent("team", "life") == 0
+    assert ask.handler.quotas.budgets.spent("team", "life") == 0
     del models.bi.encode
     assert ask().status_code == 200
-    hold = ask.serving.quotas.budgets.reserve("team", _budget(), 900, 1)
+    hold = ask.handler.quotas.budgets.reserve("team", _budget(), 900, 1)
     assert hold  # nothing of the failed ones is still held
 
 
 def _budget():
-    from reranker_server.access.keys import Budget
+    from reranker_server.access.keys import TokenBudget
 
-    return Budget(1000)
+    return TokenBudget(1000)
 
 
 def test_many_at_once_are_charged_exactly(limited):
@@ -83,7 +83,7 @@ def test_many_at_once_are_charged_exactly(limited):
         answers = list(pool.map(lambda _: ask(), range(80)))
     good = [a.json()["meta"]["usage"]["total_tokens"] for a in answers if a.status_code == 200]
     assert {a.status_code for a in answers} == {200, 402}
-    assert ask.serving.quotas.budgets.spent("team", "life") == sum(good)
+    assert ask.handler.quotas.budgets.spent("team", "life") == sum(good)
     # A reservation is an estimate: the last ones inside may overrun it, and no more than they.
     assert sum(good) <= 200 + 4 * max(good)
 
@@ -91,6 +91,6 @@ def test_many_at_once_are_charged_exactly(limited):
 def test_budgets_outlive_the_server(limited):
     ask = limited("budget = 1000")
     assert ask().status_code == 200
-    spent = ask.serving.quotas.budgets.spent("team", "life")
+    spent = ask.handler.quotas.budgets.spent("team", "life")
     again = limited("budget = 1000")
-    assert again.serving.quotas.budgets.spent("team", "life") == spent > 0
+    assert again.handler.quotas.budgets.spent("team", "life") == spent > 0

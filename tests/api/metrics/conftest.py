@@ -24,7 +24,7 @@ def real_client(checkpoint: Callable[[str], Path]):
     )
     app = create_app(Reranker(settings), ServerSettings())
     with TestClient(app) as client:
-        assert app.state.serving.ready.wait(60)
+        assert app.state.handler.ready.wait(60)
         body = {
             "model": "tiny",
             "model_cross": "tiny-cross",

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from reranker_server.observability import logs
-from reranker_server.observability.request_log import Record
+from reranker_server.observability.request_log import RequestRecord
 
 V3 = "/api/v3/inference/reranker"
 SECRETS = ("sesame-document", "sesame-query", "sesame-key", "sesame-field")
@@ -57,7 +57,7 @@ def test_tokenising_is_timed_where_there_is_a_tokenizer(real_client):
 def lines(caplog):
     """Return a function giving the log so far as the JSON formatter writes it."""
     caplog.set_level(logging.DEBUG)
-    caplog.handler.addFilter(logs.WithRequestId())
+    caplog.handler.addFilter(logs.RequestIdFilter())
 
     def lines() -> list[dict]:
         formatter = logs.JsonFormatter()
@@ -117,14 +117,14 @@ def test_the_text_format_shows_the_id(monkeypatch):
 
 def test_traces_have_the_request_the_wait_and_the_stages():
     trace = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
-    from reranker_server.observability.tracing import Traces
+    from reranker_server.observability.tracing import Tracer
 
     exporter = trace.InMemorySpanExporter()
-    traces = Traces(exporter)
-    record = Record("id-1", "POST", V3, method="optimal", dialect="v3", status=200)
+    traces = Tracer(exporter)
+    record = RequestRecord("id-1", "POST", V3, method="optimal", dialect="v3", status=200)
     record.trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
     record.queue, record.stages = 0.001, {"bi_encoder": 0.002, "cross_encoder": 0.003}
-    traces.write(record)
+    traces.export(record)
     traces.close()
     spans = {span.name: span for span in exporter.get_finished_spans()}
     whole = spans[f"POST {V3}"]
@@ -142,7 +142,7 @@ def test_a_server_with_traces_serves(start, monkeypatch):
     from reranker_server.observability import tracing
 
     sent = []
-    monkeypatch.setattr(tracing.Traces, "__init__", lambda self: None)
-    monkeypatch.setattr(tracing.Traces, "write", lambda self, record: sent.append(record))
+    monkeypatch.setattr(tracing.Tracer, "__init__", lambda self: None)
+    monkeypatch.setattr(tracing.Tracer, "export", lambda self, record: sent.append(record))
     assert start(traces=True).post(V3, json=BODY).status_code == 200
     assert sent[0].route == V3

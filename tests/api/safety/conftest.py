@@ -15,5 +15,5 @@ def client():
     reranker = Reranker(Settings(model="bi", model_cross="cross"), FaultyModels())
     app = create_app(reranker, ServerSettings())
     with TestClient(app, raise_server_exceptions=False) as client:
-        assert app.state.serving.ready.wait(20)
+        assert app.state.handler.ready.wait(20)
         yield client

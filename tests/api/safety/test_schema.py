@@ -53,7 +53,7 @@ app = create_app(
     Reranker(Settings(model="bi", model_cross="cross"), FakeModels()),
     ServerSettings(api_keys=("schema-key",), max_documents=50),
 )
-app.state.serving.ready.set()
+app.state.handler.ready.set()
 
 
 async def lasting(scope, receive, send):

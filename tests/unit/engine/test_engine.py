@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from support.apps import pair_catalog
 from support.fakes import FakeModels
 
 from reranker import (
@@ -26,16 +27,10 @@ from reranker.types import Document, Ranking, RerankRequest
 SETTINGS = Settings(model="our-bi", model_cross="our-cross")
 
 
-class NoModels:
-    """Models for methods that need none; notes that it was closed."""
+class ClosableModels(FakeModels):
+    """A pool that notes that it was closed."""
 
-    def __init__(self) -> None:
-        self.closed = False
-
-    def bi(self, model: str) -> Any:
-        raise UnknownModel(f"unknown {model}")
-
-    cross = bi
+    closed = False
 
     def close(self) -> None:
         self.closed = True
@@ -55,19 +50,15 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[RerankRequest]:
     def broken(request: RerankRequest, models: ModelPool) -> Pipeline:
         raise ZeroDivisionError("of a secret document")
 
-    def modelled(request: RerankRequest, models: ModelPool) -> Pipeline:
-        models.bi_encoder(request.model)
-        raise AssertionError
-
     registry.register("plain", roles=())(build)
     registry.register("crossing", roles=("cross-encoder",))(build)
     registry.register("broken", roles=())(broken)
-    registry.register("modelled", roles=())(modelled)
+    registry.register("modelled", roles=("bi-encoder",))(build)
     return asked
 
 
 def rank(documents: Sequence[Any] = ("a", "b"), **options: Any) -> Ranking:
-    return Reranker(SETTINGS, NoModels()).rank("q", documents, **options)  # type: ignore[arg-type]
+    return Reranker(SETTINGS, ClosableModels()).rank("q", documents, **options)
 
 
 def test_models_that_are_not_named_come_from_the_settings(seen: list[RerankRequest]) -> None:
@@ -103,7 +94,7 @@ def test_every_option_reaches_the_method(seen: list[RerankRequest]) -> None:
 
 
 def test_documents_may_come_from_a_generator(seen: list[RerankRequest]) -> None:
-    ranking = Reranker(SETTINGS, NoModels()).rank(  # type: ignore[arg-type]
+    ranking = Reranker(SETTINGS, ClosableModels()).rank(
         "q", (text for text in "abc"), method="plain"
     )
     assert [scored.document.text for scored in ranking] == ["a", "b", "c"]
@@ -144,8 +135,10 @@ def test_what_is_of_the_wrong_type_is_refused_by_name(fields: dict[str, Any], to
 
 
 def test_an_error_of_ours_comes_out_as_it_is(seen: list[RerankRequest]) -> None:
+    models = FakeModels(catalog=pair_catalog())
     with pytest.raises(UnknownModel, match="our-bi"):
-        rank(method="modelled")
+        Reranker(SETTINGS, models).rank("q", ["a"], method="modelled")
+    assert seen == []
 
 
 def test_any_other_error_comes_out_as_a_failure_without_its_text(
@@ -158,8 +151,8 @@ def test_any_other_error_comes_out_as_a_failure_without_its_text(
 
 
 def test_leaving_the_engine_closes_its_models() -> None:
-    models = NoModels()
-    with Reranker(SETTINGS, models):  # type: ignore[arg-type]
+    models = ClosableModels()
+    with Reranker(SETTINGS, models):
         assert not models.closed
     assert models.closed
 

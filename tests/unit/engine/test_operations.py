@@ -7,7 +7,7 @@ import pytest
 from support.fakes import FakeModels
 
 from reranker import InvalidRequest, Reranker, Settings
-from reranker.operations import EmbedRequest, TokenizeRequest
+from reranker.embedding import EmbedRequest
 from reranker.tokenization.tokenizer import TextTokenizer
 
 
@@ -36,9 +36,9 @@ def test_what_cannot_be_embedded(reranker):
     with pytest.raises(InvalidRequest, match="dimensions of 32 alone"):
         reranker.embed(["a"], dimensions=8)
     with pytest.raises(InvalidRequest, match="vocabulary"):
-        reranker.encode(EmbedRequest(((1, 2),), "bi"))
+        reranker.embed_request(EmbedRequest(((1, 2),), "bi"))
     with pytest.raises(InvalidRequest, match="tokenizer"):
-        reranker.tokenize(TokenizeRequest(("a",), "bi"))
+        reranker.tokenize(["a"])
 
 
 def test_pieces_show_ids_and_places_and_lead_back_to_the_text():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Required
+from typing import Any
 
 from typing_extensions import TypedDict
 
 from reranker.types import Ranking
-from reranker_server.dialects.base import Ask
-from reranker_server.dialects.ranking import Reading, lenient, ranks
-from reranker_server.dialects.vendors import cohere
+from reranker_server.dialects.base import IncomingRequest
+from reranker_server.dialects.lenient_fields import Count, ObjectList, documents_named, named
+from reranker_server.dialects.ranking import ParsedRanking, as_400, ranking_dialect
+from reranker_server.dialects.ranking_request import RankingRequest
+from reranker_server.dialects.vendors.cohere import OpenaiUsage, openai_usage
 from reranker_server.errors import Problem
 
 _CODES = {
@@ -26,67 +28,65 @@ _CODES = {
     504: 3007,
 }
 _FAILED = 3043
+_RUN = "accounts/{account}/ai/run/{model:path}"
 
 
-class Body(cohere.Extensions, total=False):
+class CloudflareRequest(RankingRequest):
     """A request in Cloudflare's shape."""
 
-    query: Required[str]
-    contexts: Required[list[dict[str, Any]]]
-    top_k: int | None
+    documents: ObjectList = documents_named("contexts")
+    top_n: Count = named("top_k", "top_n")
 
 
-class Score(TypedDict):
+class CloudflareScore(TypedDict):
     """One ranked context; `id` is its position."""
 
     id: int
     score: float
 
 
-class Outcome(TypedDict):
+class CloudflareResult(TypedDict):
     """What a model returned."""
 
-    response: list[Score]
-    usage: cohere.Usage
+    response: list[CloudflareScore]
+    usage: OpenaiUsage
 
 
-class Answer(TypedDict):
-    """An answer in Cloudflare's envelope; `result` is null in an error's."""
+class CloudflareResponse(TypedDict):
+    """A response in Cloudflare's envelope; `result` is null in an error's."""
 
-    result: Outcome | None
+    result: CloudflareResult | None
     success: bool
     errors: list[dict[str, Any]]
     messages: list[Any]
 
 
-def claims(ask: Ask) -> bool:
+def _matches(incoming: IncomingRequest) -> bool:
     """Whether the documents are called `contexts`."""
-    return isinstance(ask.payload.get("contexts"), list)
+    return isinstance(incoming.payload.get("contexts"), list)
 
 
-def render(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer."""
-    scores: list[Score] = [
-        {"id": item.index, "score": item.score} for item in reading.items(ranking)
-    ]
-    outcome: Outcome = {"response": scores, "usage": cohere.usage(ranking)}
-    return {"result": outcome, "success": True, "errors": [], "messages": []}
+def _render(parsed: ParsedRanking, ranking: Ranking) -> CloudflareResponse:
+    result: CloudflareResult = {
+        "response": [{"id": item.index, "score": item.score} for item in parsed.items(ranking)],
+        "usage": openai_usage(ranking.usage),
+    }
+    return {"result": result, "success": True, "errors": [], "messages": []}
 
 
-def refuse(trouble: Problem) -> tuple[int, Any]:
-    """Return an error as Cloudflare tells it."""
-    status, _ = lenient(trouble)
-    error = {"code": _CODES.get(status, _FAILED), "message": trouble.message}
+def _render_error(problem: Problem) -> tuple[int, CloudflareResponse]:
+    status, _ = as_400(problem)
+    error = {"code": _CODES.get(status, _FAILED), "message": problem.message}
     return status, {"result": None, "success": False, "errors": [error], "messages": []}
 
 
-DIALECT = ranks(
+CLOUDFLARE = ranking_dialect(
     "cloudflare",
-    render,
-    body=Body,
-    answer=Answer,
-    claims=claims,
-    refuse=refuse,
-    error=Answer,
-    prefer_top_k=True,
+    CloudflareRequest,
+    _render,
+    response=CloudflareResponse,
+    paths=(f"/client/v4/{_RUN}", f"/{_RUN}", "/ai/run/{model:path}"),
+    matches=_matches,
+    render_error=_render_error,
+    error=CloudflareResponse,
 )

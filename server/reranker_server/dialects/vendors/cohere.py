@@ -13,36 +13,20 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, NotRequired, Required
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from reranker.types import Document, Ranking
-from reranker_server.dialects.ranking import Reading, as_object, as_text, ranks
+from reranker.types import Document, Ranking, Usage
+from reranker_server.dialects.ranking import ParsedRanking, as_object, as_text, ranking_dialect
+from reranker_server.dialects.ranking_request import RankingRequest
 
 
-class Extensions(TypedDict, total=False):
-    """What every dialect of ranking may carry beside its own fields."""
-
-    method: str
-    model_cross: str
-    stage1_top_k: int
-
-
-class Body(Extensions, total=False):
+class CohereRequest(RankingRequest):
     """A request in Cohere's shape."""
 
-    model: str
-    query: Required[str | dict[str, Any]]
-    documents: Required[list[str | dict[str, Any]]]
-    top_n: int | None
-    rank_fields: list[str]
-    return_documents: bool | None
-    max_tokens_per_doc: int | None
-    raw_scores: bool
 
-
-class Result(TypedDict):
+class CohereResult(TypedDict):
     """One ranked document."""
 
     index: int
@@ -50,83 +34,103 @@ class Result(TypedDict):
     document: NotRequired[str | dict[str, Any]]
 
 
-class Usage(TypedDict):
-    """Tokens the models read."""
+class OpenaiUsage(TypedDict):
+    """Tokens that the models read, as OpenAI counts them."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
 
 
-class Answer(TypedDict):
-    """An answer in Cohere's shape."""
+class CohereResponse(TypedDict):
+    """A response in Cohere's shape."""
 
     id: str
     object: str
     created: int
     model: str
-    results: list[Result]
-    data: NotRequired[list[Result]]
-    usage: Usage
+    results: list[CohereResult]
+    data: NotRequired[list[CohereResult]]
+    usage: OpenaiUsage
     meta: dict[str, Any]
 
 
-def usage(ranking: Ranking) -> Usage:
-    """Return what was read, as OpenAI counts it."""
-    total = ranking.usage.total_tokens
+def openai_usage(usage: Usage) -> OpenaiUsage:
+    """Return the tokens read, as OpenAI counts them."""
+    total = usage.total_tokens
     return {"prompt_tokens": total, "completion_tokens": 0, "total_tokens": total}
 
 
-def render(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer, documents as objects: if asked for, or if not, as the path's owner does.
+def _render_objects(parsed: ParsedRanking, ranking: Ranking) -> CohereResponse:
+    """Render with documents as objects: if asked for, or else as the path's owner does.
 
     Jina and vLLM return them unless refused, Cohere's v2 does not.
     """
-    path = reading.ask.path
+    path = parsed.incoming.path
     usual = path.endswith("/rerank") and not path.endswith("/v2/rerank")
-    return _render(reading, ranking, usual if reading.echo is None else reading.echo, as_object)
+    return _render(parsed, ranking, usual if parsed.echo is None else parsed.echo, as_object)
 
 
-def render_strings(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer, documents as strings, if asked for."""
-    return _render(reading, ranking, bool(reading.echo), as_text)
+def _render_strings(parsed: ParsedRanking, ranking: Ranking) -> CohereResponse:
+    """Render with documents as strings, if asked for."""
+    return _render(parsed, ranking, bool(parsed.echo), as_text)
 
 
 def _render(
-    reading: Reading,
+    parsed: ParsedRanking,
     ranking: Ranking,
     echo: bool,
-    form: Callable[[Document], str | dict[str, Any]],
-) -> Answer:
-    results: list[Result] = []
-    for item in reading.items(ranking):
-        result: Result = {"index": item.index, "relevance_score": item.score}
+    as_document: Callable[[Document], str | dict[str, Any]],
+) -> CohereResponse:
+    results: list[CohereResult] = []
+    for item in parsed.items(ranking):
+        result: CohereResult = {"index": item.index, "relevance_score": item.score}
         if echo:
-            result["document"] = form(item.document)
+            result["document"] = as_document(item.document)
         results.append(result)
-    tokens = usage(ranking)
+    usage = openai_usage(ranking.usage)
     meta: dict[str, Any] = {
-        "api_version": {"version": "2" if "/v2/" in reading.ask.path else "1"},
+        "api_version": {"version": "2" if "/v2/" in parsed.incoming.path else "1"},
         "billed_units": {"search_units": 1},
-        "tokens": {"input_tokens": tokens["total_tokens"], "output_tokens": 0},
+        "tokens": {"input_tokens": usage["total_tokens"], "output_tokens": 0},
     }
     if ranking.warnings:
         meta["warnings"] = list(ranking.warnings)
-    answer: Answer = {
+    response: CohereResponse = {
         "id": f"rr-{uuid.uuid4().hex}",
         "object": "rerank",
         "created": int(time.time()),
-        "model": reading.label,
+        "model": parsed.label,
         "results": results,
-        "usage": tokens,
+        "usage": usage,
         "meta": meta,
     }
-    if reading.ask.settings.data_copy:
-        answer["data"] = [
+    if parsed.incoming.settings.cohere_include_data:
+        response["data"] = [
             {"index": each["index"], "relevance_score": each["relevance_score"]} for each in results
         ]
-    return answer
+    return response
 
 
-DIALECT = ranks("cohere", render, body=Body, answer=Answer)
-STRINGS = ranks("infinity", render_strings, body=Body, answer=Answer)
+# The doubled prefixes are what Cohere's SDK and litellm make of a base address that ends in
+# /v1 or /v2.
+COHERE = ranking_dialect(
+    "cohere",
+    CohereRequest,
+    _render_objects,
+    response=CohereResponse,
+    shared_paths=(
+        *("/rerank", "/v1/rerank", "/v2/rerank"),
+        *("/v1/v1/rerank", "/v1/v2/rerank", "/v2/v1/rerank", "/v2/v2/rerank"),
+        *("/reranks", "/v1/reranks", "/compatible-api/v1/reranks", "/inference/v1/rerank"),
+        *("/reranking", "/v1/reranking"),
+        *("/", "/invocations"),
+    ),
+)
+INFINITY = ranking_dialect(
+    "infinity",
+    CohereRequest,
+    _render_strings,
+    response=CohereResponse,
+    paths=("/api/rerank",),
+)

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Required
+from typing import Any
 
 from typing_extensions import TypedDict
 
 from reranker.types import Ranking
-from reranker_server.dialects.base import Ask
-from reranker_server.dialects.ranking import Reading, as_object, lenient, ranks
-from reranker_server.dialects.vendors import cohere
+from reranker_server.dialects.base import IncomingRequest
+from reranker_server.dialects.ranking import ParsedRanking, as_400, as_object, ranking_dialect
+from reranker_server.dialects.ranking_request import RankingContent, RankingOptions
+from reranker_server.dialects.vendors.cohere import CohereResult
 from reranker_server.errors import Problem
 
 
-class Body(cohere.Extensions, total=False):
+class DashscopeRequest(RankingOptions):
     """A request in DashScope's shape; `parameters` has top_n and return_documents."""
 
-    model: str
-    input: Required[dict[str, Any]]
-    parameters: dict[str, Any]
+    input: RankingContent
+
+    @property
+    def content(self) -> RankingContent:
+        """Return query and documents."""
+        return self.input
+
+    @property
+    def place(self) -> str:
+        """Return where the documents stand in the body, for messages."""
+        return f"input.{self.input.sent_as}"
 
 
-class Output(TypedDict):
+class DashscopeOutput(TypedDict):
     """What was ranked."""
 
-    results: list[cohere.Result]
+    results: list[CohereResult]
 
 
-class Answer(TypedDict):
-    """An answer in DashScope's shape."""
+class DashscopeResponse(TypedDict):
+    """A response in DashScope's shape."""
 
-    output: Output
+    output: DashscopeOutput
     usage: dict[str, int]
     request_id: str
 
 
-class Error(TypedDict):
+class DashscopeError(TypedDict):
     """An error."""
 
     code: str
@@ -44,17 +53,16 @@ class Error(TypedDict):
     request_id: str
 
 
-def claims(ask: Ask) -> bool:
+def _matches(incoming: IncomingRequest) -> bool:
     """Whether query and documents stand inside `input`."""
-    return isinstance(ask.payload.get("input"), dict)
+    return isinstance(incoming.payload.get("input"), dict)
 
 
-def render(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer."""
-    results: list[cohere.Result] = []
-    for item in reading.items(ranking):
-        result: cohere.Result = {"index": item.index, "relevance_score": item.score}
-        if reading.echo:
+def _render(parsed: ParsedRanking, ranking: Ranking) -> DashscopeResponse:
+    results: list[CohereResult] = []
+    for item in parsed.items(ranking):
+        result: CohereResult = {"index": item.index, "relevance_score": item.score}
+        if parsed.echo:
             result["document"] = as_object(item.document)
         results.append(result)
     return {
@@ -64,16 +72,23 @@ def render(reading: Reading, ranking: Ranking) -> Answer:
     }
 
 
-def refuse(trouble: Problem) -> tuple[int, Any]:
-    """Return an error as DashScope tells it."""
-    status, _ = lenient(trouble)
-    return status, {
-        "code": trouble.code,
-        "message": trouble.message,
+def _render_error(problem: Problem) -> tuple[int, Any]:
+    status, _ = as_400(problem)
+    error: DashscopeError = {
+        "code": problem.code,
+        "message": problem.message,
         "request_id": str(uuid.uuid4()),
     }
+    return status, error
 
 
-DIALECT = ranks(
-    "dashscope", render, body=Body, answer=Answer, claims=claims, refuse=refuse, error=Error
+DASHSCOPE = ranking_dialect(
+    "dashscope",
+    DashscopeRequest,
+    _render,
+    response=DashscopeResponse,
+    paths=("/api/v1/services/rerank/text-rerank/text-rerank",),
+    matches=_matches,
+    render_error=_render_error,
+    error=DashscopeError,
 )

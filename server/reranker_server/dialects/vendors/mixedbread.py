@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, Required
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
 from reranker.types import Ranking
-from reranker_server.dialects.base import Ask
-from reranker_server.dialects.ranking import Reading, ranks
-from reranker_server.dialects.vendors import cohere
+from reranker_server.dialects.base import IncomingRequest
+from reranker_server.dialects.lenient_fields import Count, Documents, documents_named, named
+from reranker_server.dialects.ranking import ParsedRanking, ranking_dialect
+from reranker_server.dialects.ranking_request import RankingRequest
+from reranker_server.dialects.vendors.cohere import OpenaiUsage, openai_usage
 
 
-class Body(cohere.Extensions, total=False):
+class MixedbreadRequest(RankingRequest):
     """A request in Mixedbread's shape."""
 
-    model: str
-    query: Required[str]
-    input: Required[list[str | dict[str, Any]]]
-    rank_fields: list[str] | None
-    top_k: int | None
-    return_input: bool
+    documents: Documents = documents_named("input")
+    top_n: Count = named("top_k", "top_n")
 
 
-class Result(TypedDict):
+class MixedbreadResult(TypedDict):
     """One ranked document; `input` is as it was sent."""
 
     index: int
@@ -32,39 +30,44 @@ class Result(TypedDict):
     object: str
 
 
-class Answer(TypedDict):
-    """An answer in Mixedbread's shape."""
+class MixedbreadResponse(TypedDict):
+    """A response in Mixedbread's shape."""
 
-    usage: cohere.Usage
+    usage: OpenaiUsage
     model: str
-    data: list[Result]
+    data: list[MixedbreadResult]
     object: str
     top_k: int
     return_input: bool
 
 
-def claims(ask: Ask) -> bool:
+def _matches(incoming: IncomingRequest) -> bool:
     """Whether the documents are called `input`."""
-    return isinstance(ask.payload.get("input"), list)
+    return isinstance(incoming.payload.get("input"), list)
 
 
-def render(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer."""
-    data: list[Result] = []
-    for item in reading.items(ranking):
-        result: Result = {"index": item.index, "score": item.score, "object": "rank_result"}
-        if reading.echo:
+def _render(parsed: ParsedRanking, ranking: Ranking) -> MixedbreadResponse:
+    data: list[MixedbreadResult] = []
+    for item in parsed.items(ranking):
+        result: MixedbreadResult = {
+            "index": item.index,
+            "score": item.score,
+            "object": "rank_result",
+        }
+        if parsed.echo:
             original = item.document.original
             result["input"] = original if isinstance(original, str) else dict(original)
         data.append(result)
     return {
-        "usage": cohere.usage(ranking),
-        "model": reading.label,
+        "usage": openai_usage(ranking.usage),
+        "model": parsed.label,
         "data": data,
         "object": "list",
-        "top_k": reading.request.top_n or len(reading.request.documents),
-        "return_input": bool(reading.echo),
+        "top_k": parsed.request.top_n or len(parsed.request.documents),
+        "return_input": bool(parsed.echo),
     }
 
 
-DIALECT = ranks("mixedbread", render, body=Body, answer=Answer, claims=claims, prefer_top_k=True)
+MIXEDBREAD = ranking_dialect(
+    "mixedbread", MixedbreadRequest, _render, response=MixedbreadResponse, matches=_matches
+)

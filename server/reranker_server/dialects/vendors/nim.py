@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any, Required
-
 from typing_extensions import TypedDict
 
 from reranker.types import Ranking
-from reranker_server.dialects.base import Ask
-from reranker_server.dialects.ranking import Reading, ranks
-from reranker_server.dialects.vendors.cohere import Extensions
+from reranker_server.dialects.base import IncomingRequest
+from reranker_server.dialects.lenient_fields import ObjectList, documents_named
+from reranker_server.dialects.ranking import ParsedRanking, ranking_dialect
+from reranker_server.dialects.ranking_request import RankingRequest
 
 
-class Body(Extensions, total=False):
+class NimRequest(RankingRequest):
     """A request in NIM's shape."""
 
-    model: str
-    query: Required[dict[str, Any]]
-    passages: Required[list[dict[str, Any]]]
-    truncate: str
+    documents: ObjectList = documents_named("passages")
 
 
-class Rank(TypedDict):
+class NimRank(TypedDict):
     """One ranked passage."""
 
     index: int
     logit: float
 
 
-class Answer(TypedDict):
-    """An answer in NIM's shape."""
+class NimResponse(TypedDict):
+    """A response in NIM's shape."""
 
-    rankings: list[Rank]
+    rankings: list[NimRank]
 
 
-def claims(ask: Ask) -> bool:
+def _matches(incoming: IncomingRequest) -> bool:
     """Whether the documents are called `passages`."""
-    return isinstance(ask.payload.get("passages"), list)
+    return isinstance(incoming.payload.get("passages"), list)
 
 
-def render(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer."""
-    items = reading.items(ranking)
+def _render(parsed: ParsedRanking, ranking: Ranking) -> NimResponse:
+    items = parsed.items(ranking)
     return {"rankings": [{"index": item.index, "logit": item.raw} for item in items]}
 
 
-DIALECT = ranks("nim", render, body=Body, answer=Answer, claims=claims)
+NIM = ranking_dialect(
+    "nim",
+    NimRequest,
+    _render,
+    response=NimResponse,
+    paths=("/ranking", "/v1/ranking", "/v1/retrieval/{model:path}/reranking"),
+    matches=_matches,
+)

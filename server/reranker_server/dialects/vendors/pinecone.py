@@ -1,15 +1,16 @@
-"""Pinecone: recognised by its headers; documents are objects, and echoed unless refused."""
+"""Pinecone: recognised by its headers; documents are objects, and returned unless refused."""
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, Required
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
 from reranker.types import Ranking
-from reranker_server.dialects.base import Ask
-from reranker_server.dialects.ranking import Reading, as_object, lenient, ranks
-from reranker_server.dialects.vendors import cohere
+from reranker_server.dialects.base import IncomingRequest
+from reranker_server.dialects.lenient_fields import ObjectList, documents_named
+from reranker_server.dialects.ranking import ParsedRanking, as_400, as_object, ranking_dialect
+from reranker_server.dialects.ranking_request import RankingRequest
 from reranker_server.errors import Problem
 
 _CODES = {
@@ -26,19 +27,13 @@ _CODES = {
 }
 
 
-class Body(cohere.Extensions, total=False):
+class PineconeRequest(RankingRequest):
     """A request in Pinecone's shape."""
 
-    model: str
-    query: Required[str]
-    documents: Required[list[dict[str, Any]]]
-    rank_fields: list[str]
-    top_n: int | None
-    return_documents: bool
-    parameters: dict[str, Any]
+    documents: ObjectList = documents_named()
 
 
-class Result(TypedDict):
+class PineconeResult(TypedDict):
     """One ranked document."""
 
     index: int
@@ -46,44 +41,49 @@ class Result(TypedDict):
     document: NotRequired[dict[str, Any]]
 
 
-class Answer(TypedDict):
-    """An answer in Pinecone's shape."""
+class PineconeResponse(TypedDict):
+    """A response in Pinecone's shape."""
 
     model: str
-    data: list[Result]
+    data: list[PineconeResult]
     usage: dict[str, int]
 
 
-class Error(TypedDict):
+class PineconeError(TypedDict):
     """An error."""
 
     error: dict[str, str]
     status: int
 
 
-def claims(ask: Ask) -> bool:
+def _matches(incoming: IncomingRequest) -> bool:
     """Whether Pinecone's own headers are there."""
-    return "api-key" in ask.headers and "x-pinecone-api-version" in ask.headers
+    return "api-key" in incoming.headers and "x-pinecone-api-version" in incoming.headers
 
 
-def render(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer."""
-    data: list[Result] = []
-    for item in reading.items(ranking):
-        result: Result = {"index": item.index, "score": item.score}
-        if reading.echo is not False:
+def _render(parsed: ParsedRanking, ranking: Ranking) -> PineconeResponse:
+    data: list[PineconeResult] = []
+    for item in parsed.items(ranking):
+        result: PineconeResult = {"index": item.index, "score": item.score}
+        if parsed.echo is not False:
             result["document"] = as_object(item.document)
         data.append(result)
-    return {"model": reading.label, "data": data, "usage": {"rerank_units": 1}}
+    return {"model": parsed.label, "data": data, "usage": {"rerank_units": 1}}
 
 
-def refuse(trouble: Problem) -> tuple[int, Any]:
-    """Return an error as Pinecone tells it."""
-    status, _ = lenient(trouble)
+def _render_error(problem: Problem) -> tuple[int, PineconeError]:
+    status, _ = as_400(problem)
     code = _CODES.get(status, "INTERNAL")
-    return status, {"error": {"code": code, "message": trouble.message}, "status": status}
+    return status, {"error": {"code": code, "message": problem.message}, "status": status}
 
 
-DIALECT = ranks(
-    "pinecone", render, body=Body, answer=Answer, claims=claims, refuse=refuse, error=Error
+PINECONE = ranking_dialect(
+    "pinecone",
+    PineconeRequest,
+    _render,
+    response=PineconeResponse,
+    matches=_matches,
+    precedence=1,  # the headers say it, whatever the body looks like
+    render_error=_render_error,
+    error=PineconeError,
 )

@@ -1,28 +1,26 @@
-"""SGLang: Cohere's request, a bare array as the answer; `instruct` is its own field."""
+"""SGLang: Cohere's request, a bare array as the response; `instruct` is its own field."""
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, Required
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
 from reranker.types import Ranking
-from reranker_server.dialects.base import Ask
-from reranker_server.dialects.ranking import Reading, as_text, ranks
-from reranker_server.dialects.vendors.cohere import Extensions, usage
+from reranker_server.dialects.base import IncomingRequest
+from reranker_server.dialects.lenient_fields import TextList, documents_named
+from reranker_server.dialects.ranking import ParsedRanking, as_text, ranking_dialect
+from reranker_server.dialects.ranking_request import RankingRequest
 
 
-class Body(Extensions, total=False):
+class SglangRequest(RankingRequest):
     """A request in SGLang's shape."""
 
-    query: Required[str]
-    documents: Required[list[str]]
-    instruct: str | None
-    top_n: int | None
-    return_documents: bool
+    documents: TextList = documents_named()
+    instruct: Any = None
 
 
-class Rank(TypedDict):
+class SglangRank(TypedDict):
     """One ranked document."""
 
     score: float
@@ -31,25 +29,30 @@ class Rank(TypedDict):
     meta_info: dict[str, Any]
 
 
-def claims(ask: Ask) -> bool:
+def _matches(incoming: IncomingRequest) -> bool:
     """Whether the field is there that only SGLang knows."""
-    return "instruct" in ask.payload
+    return "instruct" in incoming.payload
 
 
-def render(reading: Reading, ranking: Ranking) -> list[Rank]:
-    """Return the answer."""
-    read = usage(ranking)["prompt_tokens"]
-    ranked: list[Rank] = []
-    for item in reading.items(ranking):
-        rank: Rank = {
+def _render(parsed: ParsedRanking, ranking: Ranking) -> list[SglangRank]:
+    ranked: list[SglangRank] = []
+    for item in parsed.items(ranking):
+        rank: SglangRank = {
             "score": item.score,
             "index": item.index,
-            "meta_info": {"prompt_tokens": read},
+            "meta_info": {"prompt_tokens": ranking.usage.total_tokens},
         }
-        if reading.echo is not False:
+        if parsed.echo is not False:
             rank["document"] = as_text(item.document)
         ranked.append(rank)
     return ranked
 
 
-DIALECT = ranks("sglang", render, body=Body, answer=list[Rank], claims=claims)
+SGLANG = ranking_dialect(
+    "sglang",
+    SglangRequest,
+    _render,
+    response=list[SglangRank],
+    matches=_matches,
+    precedence=-1,
+)

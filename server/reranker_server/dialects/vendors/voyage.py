@@ -6,28 +6,26 @@ repeats the order for clients that look there.
 
 from __future__ import annotations
 
-from typing import NotRequired, Required
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
 from reranker.types import Ranking
-from reranker_server.dialects.base import Ask
-from reranker_server.dialects.ranking import Reading, as_object, as_text, ranks
-from reranker_server.dialects.vendors import cohere
+from reranker_server.dialects.base import IncomingRequest
+from reranker_server.dialects.lenient_fields import Count, TextList, documents_named, named
+from reranker_server.dialects.ranking import ParsedRanking, as_object, as_text, ranking_dialect
+from reranker_server.dialects.ranking_request import RankingRequest
+from reranker_server.dialects.vendors.cohere import CohereResult, OpenaiUsage, openai_usage
 
 
-class Body(cohere.Extensions, total=False):
+class VoyageRequest(RankingRequest):
     """A request in Voyage's shape."""
 
-    model: str
-    query: Required[str]
-    documents: Required[list[str]]
-    top_k: int | None
-    return_documents: bool
-    truncation: bool
+    documents: TextList = documents_named()
+    top_n: Count = named("top_k", "top_n")
 
 
-class Result(TypedDict):
+class VoyageResult(TypedDict):
     """One ranked document."""
 
     index: int
@@ -35,43 +33,50 @@ class Result(TypedDict):
     document: NotRequired[str]
 
 
-class Answer(TypedDict):
-    """An answer in Voyage's shape."""
+class VoyageResponse(TypedDict):
+    """A response in Voyage's shape."""
 
     object: str
-    data: list[Result]
-    results: NotRequired[list[cohere.Result]]
+    data: list[VoyageResult]
+    results: NotRequired[list[CohereResult]]
     model: str
-    usage: cohere.Usage
+    usage: OpenaiUsage
 
 
-def claims(ask: Ask) -> bool:
+def _matches(incoming: IncomingRequest) -> bool:
     """Whether the field names are Voyage's own; its client sends them even as null."""
-    return "top_n" not in ask.payload and bool({"top_k", "truncation"} & ask.payload.keys())
+    payload = incoming.payload
+    return "top_n" not in payload and bool({"top_k", "truncation"} & payload.keys())
 
 
-def render(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer."""
-    data: list[Result] = []
-    results: list[cohere.Result] = []
-    for item in reading.items(ranking):
-        found: Result = {"index": item.index, "relevance_score": item.score}
-        same: cohere.Result = {"index": item.index, "relevance_score": item.score}
-        if reading.echo is not False:
+def _render(parsed: ParsedRanking, ranking: Ranking) -> VoyageResponse:
+    data: list[VoyageResult] = []
+    results: list[CohereResult] = []
+    for item in parsed.items(ranking):
+        found: VoyageResult = {"index": item.index, "relevance_score": item.score}
+        same: CohereResult = {"index": item.index, "relevance_score": item.score}
+        if parsed.echo is not False:
             found["document"] = as_text(item.document)
-        if reading.echo:
+        if parsed.echo:
             same["document"] = as_object(item.document)
         data.append(found)
         results.append(same)
-    answer: Answer = {
+    response: VoyageResponse = {
         "object": "list",
         "data": data,
-        "model": reading.label,
-        "usage": cohere.usage(ranking),
+        "model": parsed.label,
+        "usage": openai_usage(ranking.usage),
     }
-    if reading.ask.settings.data_copy:
-        answer["results"] = results
-    return answer
+    if parsed.incoming.settings.cohere_include_data:
+        response["results"] = results
+    return response
 
 
-DIALECT = ranks("voyage", render, body=Body, answer=Answer, claims=claims, prefer_top_k=True)
+VOYAGE = ranking_dialect(
+    "voyage",
+    VoyageRequest,
+    _render,
+    response=VoyageResponse,
+    matches=_matches,
+    precedence=-2,  # others have a top_k, too
+)

@@ -2,61 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Any, Required
+from typing import Any
 
 from typing_extensions import TypedDict
 
 from reranker.types import Ranking
-from reranker_server.dialects.base import Ask
-from reranker_server.dialects.ranking import Reading, as_text, lenient, ranks
-from reranker_server.dialects.vendors.cohere import Extensions
+from reranker_server.dialects.base import IncomingRequest
+from reranker_server.dialects.lenient_fields import TextList, documents_named
+from reranker_server.dialects.ranking import ParsedRanking, as_400, as_text, ranking_dialect
+from reranker_server.dialects.ranking_request import RankingRequest
 from reranker_server.errors import Problem
 
 
-class Body(Extensions, total=False):
+class WeaviateRequest(RankingRequest):
     """A request in Weaviate's shape; it comes without a Content-Type."""
 
-    query: Required[str]
-    documents: Required[list[str]]
-    property: Required[str]
+    documents: TextList = documents_named()
+    property: Any = None
 
 
-class Score(TypedDict):
+class WeaviateScore(TypedDict):
     """One document."""
 
     document: str
     score: float
 
 
-class Answer(TypedDict):
-    """An answer in Weaviate's shape."""
+class WeaviateResponse(TypedDict):
+    """A response in Weaviate's shape."""
 
-    scores: list[Score]
+    scores: list[WeaviateScore]
 
 
-class Error(TypedDict):
+class WeaviateError(TypedDict):
     """An error."""
 
     error: str
 
 
-def claims(ask: Ask) -> bool:
+def _matches(incoming: IncomingRequest) -> bool:
     """Whether the one field is there that only Weaviate sends."""
-    return "property" in ask.payload and "model" not in ask.payload
+    return "property" in incoming.payload and "model" not in incoming.payload
 
 
-def render(reading: Reading, ranking: Ranking) -> Answer:
-    """Return the answer."""
-    items = sorted(reading.items(ranking), key=lambda item: item.index)
+def _render(parsed: ParsedRanking, ranking: Ranking) -> WeaviateResponse:
+    items = sorted(parsed.items(ranking), key=lambda item: item.index)
     return {"scores": [{"document": as_text(each.document), "score": each.score} for each in items]}
 
 
-def refuse(trouble: Problem) -> tuple[int, Any]:
-    """Return an error as Weaviate reads it."""
-    status, _ = lenient(trouble)
-    return status, {"error": trouble.message}
+def _render_error(problem: Problem) -> tuple[int, WeaviateError]:
+    status, _ = as_400(problem)
+    return status, {"error": problem.message}
 
 
-DIALECT = ranks(
-    "weaviate", render, body=Body, answer=Answer, claims=claims, refuse=refuse, error=Error
+WEAVIATE = ranking_dialect(
+    "weaviate",
+    WeaviateRequest,
+    _render,
+    response=WeaviateResponse,
+    matches=_matches,
+    precedence=-1,
+    render_error=_render_error,
+    error=WeaviateError,
 )

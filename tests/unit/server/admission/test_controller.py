@@ -10,9 +10,8 @@ import pytest
 
 from reranker.errors import Cancelled, DeadlineExceeded, Overloaded
 from reranker.types import RequestContext
-from reranker_server.admission.controller import Admission, Pace
+from reranker_server.admission.controller import AdmissionController, Throughput
 from reranker_server.errors import ShuttingDown
-from reranker_server.http.body import Memory
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:
@@ -30,25 +29,25 @@ async def settle() -> None:
 
 def test_the_first_work_the_next_wait_the_others_are_refused():
     async def scene() -> None:
-        admission = Admission(2, 1)
+        admission = AdmissionController(2, 1)
         first = await admission.enter("a", 10, RequestContext())
         await admission.enter("a", 10, RequestContext())
         third = asyncio.create_task(admission.enter("a", 10, RequestContext()))
         await settle()
-        assert (admission.working, admission.waiting, admission.waiting_tokens) == (2, 1, 10)
+        assert (admission.running, admission.waiting, admission.waiting_tokens) == (2, 1, 10)
         with pytest.raises(Overloaded):
             await admission.enter("a", 10, RequestContext())
         first.release()
         first.release()  # a second time changes nothing
         await third
-        assert (admission.working, admission.waiting) == (2, 0)
+        assert (admission.running, admission.waiting) == (2, 0)
 
     play(scene)
 
 
 def test_the_queue_is_bounded_in_tokens_but_takes_one_of_any_size():
     async def scene() -> None:
-        admission = Admission(1, 100, queue_tokens=50)
+        admission = AdmissionController(1, 100, queue_tokens=50)
         await admission.enter("a", 1, RequestContext())
         waiting = [asyncio.create_task(admission.enter("a", 1_000_000, RequestContext()))]
         await settle()
@@ -71,7 +70,7 @@ def test_the_queue_is_bounded_in_tokens_but_takes_one_of_any_size():
 
 def test_who_sends_little_does_not_wait_for_who_sends_much():
     async def scene() -> None:
-        admission = Admission(1, 100)
+        admission = AdmissionController(1, 100)
         order: list[str] = []
         permit = await admission.enter("much", 10, RequestContext())
 
@@ -94,7 +93,7 @@ def test_who_sends_little_does_not_wait_for_who_sends_much():
 
 def test_who_fills_the_queue_makes_room_for_who_does_not():
     async def scene() -> None:
-        admission = Admission(1, 4)
+        admission = AdmissionController(1, 4)
         await admission.enter("much", 10, RequestContext())
         many = [
             asyncio.create_task(admission.enter("much", 10, RequestContext())) for _ in range(4)
@@ -115,33 +114,33 @@ def test_who_fills_the_queue_makes_room_for_who_does_not():
 
 def test_a_deadline_and_a_caller_who_has_gone_end_the_wait():
     async def scene() -> None:
-        admission = Admission(1, 10)
+        admission = AdmissionController(1, 10)
         await admission.enter("a", 1, RequestContext())
         start = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             await admission.enter("a", 1, RequestContext(start + 0.05))
         assert time.monotonic() - start < 2
-        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = asyncio.create_task(admission.enter("a", 1, RequestContext(), gone))
+        disconnected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = asyncio.create_task(admission.enter("a", 1, RequestContext(), disconnected))
         await settle()
-        gone.set_result(None)
+        disconnected.set_result(None)
         with pytest.raises(Cancelled):
             await waiting
-        assert (admission.working, admission.waiting, admission.waiting_tokens) == (1, 0, 0)
+        assert (admission.running, admission.waiting, admission.waiting_tokens) == (1, 0, 0)
 
     play(scene)
 
 
 def test_a_wait_broken_off_as_the_turn_comes_loses_no_permit():
     async def scene() -> None:
-        admission = Admission(1, 10)
+        admission = AdmissionController(1, 10)
         permit = await admission.enter("a", 1, RequestContext())
         waiting = asyncio.create_task(admission.enter("a", 1, RequestContext()))
         await settle()
         permit.release()  # the turn comes ...
         waiting.cancel()  # ... and nobody is there
         await settle()
-        assert admission.held == 0
+        assert admission.in_flight == 0
         (await admission.enter("a", 1, RequestContext())).release()
 
     play(scene)
@@ -149,23 +148,23 @@ def test_a_wait_broken_off_as_the_turn_comes_loses_no_permit():
 
 def test_retry_after_follows_from_the_measured_rate():
     now = [0.0]
-    pace = Pace(lambda: now[0])
-    assert pace.seconds(1000) == 0  # nothing is known yet
+    throughput = Throughput(lambda: now[0])
+    assert throughput.seconds(1000) == 0  # nothing is known yet
     for _ in range(50):
-        pace.begin()
+        throughput.begin()
         now[0] += 0.5
-        pace.done(100)
+        throughput.done(100)
         now[0] += 100  # idle time does not count
-    assert pace.seconds(1000) == pytest.approx(5)
+    assert throughput.seconds(1000) == pytest.approx(5)
     for _ in range(200):  # the machine became ten times slower
-        pace.begin()
+        throughput.begin()
         now[0] += 5
-        pace.done(100)
-    assert pace.seconds(1000) == pytest.approx(50, rel=0.05)
+        throughput.done(100)
+    assert throughput.seconds(1000) == pytest.approx(50, rel=0.05)
 
     async def scene() -> None:
-        admission = Admission(1, 1)
-        admission.pace = pace
+        admission = AdmissionController(1, 1)
+        admission.throughput = throughput
         await admission.enter("a", 1, RequestContext())
         waiting = asyncio.create_task(admission.enter("a", 1000, RequestContext()))
         await settle()
@@ -179,9 +178,12 @@ def test_retry_after_follows_from_the_measured_rate():
 
 def test_what_would_wait_too_long_is_refused_at_once():
     async def scene() -> None:
-        admission = Admission(1, 100, queue_seconds=2)
-        admission.pace.begin()
-        admission.pace._tokens, admission.pace._seconds = 100, 1  # 100 tokens a second
+        admission = AdmissionController(1, 100, queue_seconds=2)
+        now = [0.0]
+        admission.throughput = Throughput(lambda: now[0])
+        admission.throughput.begin()
+        now[0] = 1.0
+        admission.throughput.done(100)  # tokens per second
         await admission.enter("a", 1, RequestContext())
         waiting = [
             asyncio.create_task(admission.enter("a", 150, RequestContext())) for _ in range(2)
@@ -201,7 +203,7 @@ def test_what_would_wait_too_long_is_refused_at_once():
 
 def test_once_closed_nobody_gets_in_and_those_inside_finish():
     async def scene() -> None:
-        admission = Admission(1, 10)
+        admission = AdmissionController(1, 10)
         permit = await admission.enter("a", 1, RequestContext())
         waiting = asyncio.create_task(admission.enter("a", 1, RequestContext()))
         await settle()
@@ -214,14 +216,3 @@ def test_once_closed_nobody_gets_in_and_those_inside_finish():
         assert await admission.drained(1)
 
     play(scene)
-
-
-def test_bodies_in_memory_are_bounded_all_together():
-    memory = Memory(100)
-    with memory.room() as take:
-        take(60)
-        take(40)
-        with memory.room() as other, pytest.raises(Overloaded):
-            other(1)
-        assert memory.held == 100
-    assert memory.held == 0

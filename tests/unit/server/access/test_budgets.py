@@ -13,10 +13,10 @@ import pytest
 from support.redis_server import redis_server
 
 from reranker_server.access.budgets import SqliteBudgets
-from reranker_server.access.keys import Budget
+from reranker_server.access.keys import TokenBudget
 from reranker_server.errors import BudgetSpent, QuotaUnavailable
 
-LIFE = Budget(100)
+LIFE = TokenBudget(100)
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +70,10 @@ def test_what_is_given_back_is_free_again(store):
 
 def test_periods_are_apart(store):
     budgets = store()
-    budgets.settle(budgets.reserve("a", Budget(10, "day"), 10, 60), 10)
-    assert budgets.reserve("a", Budget(10, "month"), 10, 60)
-    assert Budget(1, "day").period(datetime(2026, 2, 3, tzinfo=UTC)) == "2026-02-03"
-    assert Budget(1, "month").period(datetime(2026, 2, 3, tzinfo=UTC)) == "2026-02"
+    budgets.settle(budgets.reserve("a", TokenBudget(10, "day"), 10, 60), 10)
+    assert budgets.reserve("a", TokenBudget(10, "month"), 10, 60)
+    assert TokenBudget(1, "day").period(datetime(2026, 2, 3, tzinfo=UTC)) == "2026-02-03"
+    assert TokenBudget(1, "month").period(datetime(2026, 2, 3, tzinfo=UTC)) == "2026-02"
 
 
 def test_a_reservation_of_a_process_that_died_runs_out(store):

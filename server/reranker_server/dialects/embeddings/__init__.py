@@ -1,0 +1,1 @@
+"""Vectors and tokens, one file for each API."""
