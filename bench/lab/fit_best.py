@@ -19,14 +19,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from lab import fit_report as report
+from lab.fitting import report
+from lab.fitting import token_bank as banks
+from lab.fitting.sample import draw
 from reranker.engine import Reranker
-from reranker_bench import datasets
-from reranker_bench.fitting import bank as banks
-from reranker_bench.fitting import features, ladder
-from reranker_bench.fitting.sample import draw
-from reranker_bench.fitting.weights import fit
-from reranker_bench.pools import spaced
+from reranker_bench.data import beir as datasets
+from reranker_bench.data.candidate_pools import spaced
+from reranker_bench.tuning import features, ladder
+from reranker_bench.tuning.weights import fit
 from reranker_methods.features.token_statistics import load_token_statistics, save_token_statistics
 from reranker_methods.profile import file_name
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from reranker.families.bi_encoder import SentenceBiEncoder
     from reranker.families.cross_encoder import PairCrossEncoder
     from reranker.pipeline.fusion import WeightedSum
-    from reranker_bench.fitting.features import Table
+    from reranker_bench.tuning.features import Table
     from reranker_methods.features.token_statistics import TokenStatistics
 
 TRAINING = ("selqa-dev", "policyqa-dev", "covidqa", "medquad", "keyphrase", "tldr")

@@ -16,14 +16,15 @@ import numpy as np
 
 from reranker.engine import Reranker
 from reranker.settings import Settings
-from reranker_bench import datasets, quality
+from reranker_bench.data import beir as datasets
+from reranker_bench.data.candidate_pools import spaced
 from reranker_bench.environment import machine
-from reranker_bench.pools import spaced
+from reranker_bench.evaluation import measures as quality
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reranker_bench.datasets import RetrievalSet
+    from reranker_bench.data.beir import RetrievalSet
 
 BI, CROSS = "all-MiniLM-L6-v2", "minilm-l6-cross-encoder"
 EXACT = "float32"

@@ -16,8 +16,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from reranker_bench.speed.command import speed
-
 if TYPE_CHECKING:
     from reranker.engine import Reranker
 
@@ -53,7 +51,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
     app.command("compare")(compare)
     app.command("tune")(tune)
-    app.command("speed")(speed)
 
 
 def compare(
@@ -150,10 +147,11 @@ def _tune(options: dict[str, object], goal: str | None) -> int:
     try:
         from reranker.engine import Reranker
         from reranker.errors import RerankerError
-        from reranker_bench import summaries, tuning
-        from reranker_bench.datasets import DatasetError
-        from reranker_bench.threshold import Goal, ThresholdError
-        from reranker_bench.tune import TuneError
+        from reranker_bench.data.beir import DatasetError
+        from reranker_bench.tuning import experiment as tuning
+        from reranker_bench.tuning.threshold import Goal, ThresholdError
+        from reranker_bench.tuning.tune import TuneError
+        from reranker_cli import summaries
     except ModuleNotFoundError as error:
         return _fail(f"{error.name} is not installed; install it with: {INSTALL}")
     try:
@@ -176,10 +174,11 @@ def _compare(options: dict[str, object], shard: str) -> int:
     try:
         from reranker.errors import RerankerError
         from reranker.settings import Settings
-        from reranker_bench import session, summaries
-        from reranker_bench.datasets import DatasetError
-        from reranker_bench.plan import PlanError, Shard
-        from reranker_bench.progress import Bars
+        from reranker_bench.comparison import experiment as session
+        from reranker_bench.comparison.plan import PlanError, Shard
+        from reranker_bench.data.beir import DatasetError
+        from reranker_cli import summaries
+        from reranker_cli.progress import Bars
     except ModuleNotFoundError as error:
         return _fail(f"{error.name} is not installed; install it with: {INSTALL}")
     try:

@@ -15,9 +15,9 @@ from pathlib import Path
 import ir_measures
 import pytest
 
-from reranker_bench import session
-from reranker_bench.datasets import load
-from reranker_bench.quality import MEASURES
+from reranker_bench.comparison import experiment as session
+from reranker_bench.data.beir import load
+from reranker_bench.evaluation.measures import MEASURES
 
 WEIGHTS = files("reranker.hub") / "embedded" / "minilm-l6-cross-encoder" / "overlay.safetensors"
 pytestmark = [

@@ -191,8 +191,8 @@ _TABLE = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.S)
 
 def fill_tables(text: str) -> str:
     """Write the tables of settings from the settings, and of speed from the committed results."""
+    from lab.speed import markdown
     from reranker import Settings
-    from reranker_bench.speed import markdown
     from reranker_server import ServerSettings
 
     sections = {"engine": Settings, "server": ServerSettings}

@@ -16,8 +16,8 @@ import torch
 
 from lab.training import scoring
 from lab.training.export import read_overlay
-from reranker_bench import quality
-from reranker_bench.datasets import load
+from reranker_bench.data.beir import load
+from reranker_bench.evaluation import measures as quality
 
 WEIGHTS = (0.5, 1.0, 2.0)
 """Weights of the cross-encoder tried beside cosine and late interaction at 1 each."""

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from lab.training import teacher
 from lab.training.base import base_encoder, base_tokenizer
-from lab.training.batches import chunked
-from lab.training.forward import pair_logits
-from lab.training.passages import TokenTable, inverse_document_frequency, tokenize
-from lab.training.teacher import Floats
+from lab.training.corpus import teacher
+from lab.training.corpus.passages import TokenTable, inverse_document_frequency, tokenize
+from lab.training.corpus.teacher import Floats
+from lab.training.optimization.batches import chunked
+from lab.training.optimization.forward import pair_logits
 from reranker.families.split_cross_encoder import SplitBert
-from reranker_bench import quality
-from reranker_bench.datasets import RetrievalSet
+from reranker_bench.data.beir import RetrievalSet
+from reranker_bench.evaluation import measures as quality
 
 Features = dict[str, dict[str, Floats]]
 

@@ -1,1 +1,1 @@
-"""`reranker speed`: how fast, against whom, and where the time goes."""
+"""How fast the user's own server and models are."""

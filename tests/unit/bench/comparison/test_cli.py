@@ -14,14 +14,14 @@ from reranker.engine import Reranker
 from reranker.settings import Settings
 from reranker_cli.bench import register
 
-from .conftest import Failing
+from ..conftest import Failing
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch):
     def make(engine: type[Reranker] = Reranker, *arguments: str):
         monkeypatch.setattr(
-            "reranker_bench.session.engine",
+            "reranker_bench.comparison.experiment.engine",
             lambda settings, cache_mb: engine(Settings(), models=FakeModels()),
         )
         app = typer.Typer()

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from lab.training import scoring
-from lab.training.negatives import bm25_candidates, cosine_candidates, interleave
-from reranker_bench.datasets import RetrievalSet
+from lab.training.corpus.negatives import bm25_candidates, cosine_candidates, interleave
+from reranker_bench.data.beir import RetrievalSet
 
 SOURCE = RetrievalSet(
     name="tiny",

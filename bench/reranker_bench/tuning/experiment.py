@@ -1,0 +1,148 @@
+"""A tuning from its options to the profile; what the command line and scripts call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from reranker_bench.comparison import experiment as session
+from reranker_bench.tuning import threshold, tune
+
+if TYPE_CHECKING:
+    from reranker.engine import Reranker
+    from reranker.families.bi_encoder import SentenceBiEncoder
+    from reranker.families.cross_encoder import PairCrossEncoder
+    from reranker_bench.tuning.features import Table
+    from reranker_methods.profile import Profile
+
+CACHE = Path(".cache/tune")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may choose; see the command line's help."""
+
+    datasets: tuple[str, ...]
+    output: Path
+    model: str | None = None
+    model_cross: str | None = None
+    split: str | None = None
+    limit: int | None = None
+    pool_size: int = 100
+    folds: int = tune.FOLDS
+    pull: float = tune.PULL
+    cache: Path = CACHE
+    threshold: threshold.Goal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TuningResult:
+    """What a tuning found.
+
+    Attributes:
+        verdict: the competition and its winner.
+        threshold: where one was asked for and found.
+        no_threshold: why none was found.
+    """
+
+    verdict: tune.Verdict
+    threshold: threshold.Found | None = None
+    no_threshold: str | None = None
+
+
+def run(options: Options, engine: Reranker, say: Callable[[str], None]) -> TuningResult:
+    """Fit, choose, and write the profile with its token bank beside it.
+
+    Args:
+        options: what to do.
+        engine: gives the models and the profile in use.
+        say: is told what is being done.
+
+    Raises:
+        DatasetError: a data set is wrong.
+        TuneError: there is too little to fit on.
+        RerankerError: a model is unknown or cannot be had, or the profile in use is broken.
+    """
+    collections = session.read_collections(
+        session.Options(
+            options.datasets,
+            options.output,
+            split=options.split,
+            limit=options.limit,
+            pool_size=options.pool_size,
+        )
+    )
+    bi = cast("SentenceBiEncoder", engine.models.bi_encoder(options.model or engine.settings.model))
+    wanted = options.model_cross or engine.settings.model_cross
+    alone = wanted.lower() == session.NO_CROSS
+    cross = None if alone else cast("PairCrossEncoder", engine.models.cross_encoder(wanted))
+    current = _in_use(engine, bi.name, cross.name if cross else None)
+    tables = tune.tables_of(collections, bi, cross, current.bank, options.cache, say)
+    verdict = tune.tune(tables, current.fusion, options.folds, options.pull)
+    told = tune.describe(verdict, tables, options.folds, options.pull)
+    found, missing = None, None
+    if options.threshold is not None:
+        try:
+            found = find_threshold(options.threshold, verdict, tables)
+            told["score_threshold"] = asdict(found)
+        except threshold.ThresholdError as error:
+            missing = str(error)
+    write_profile(options.output, current, bi.name, cross.name if cross else None, verdict, told)
+    return TuningResult(verdict, found, missing)
+
+
+def find_threshold(
+    goal: threshold.Goal, verdict: tune.Verdict, tables: list[Table]
+) -> threshold.Found:
+    """Find a threshold on the chosen fusion's scores of queries it was not fitted on."""
+    logits, relevant = [], []
+    for table, values in zip(tables, verdict.chosen.logits, strict=True):
+        logits += np.split(values, table.offsets[1:-1])
+        relevant += np.split(table.relevant > 0, table.offsets[1:-1])
+    return threshold.find(goal, logits, relevant)
+
+
+def write_profile(
+    path: Path,
+    current: Profile,
+    bi: str,
+    cross: str | None,
+    verdict: tune.Verdict,
+    told: dict[str, Any],
+) -> None:
+    """Write the chosen fusion as a profile, and the token bank beside it.
+
+    Args:
+        path: a .json file; the bank gets the same name with .npz.
+        current: whose bank is kept.
+        bi: the bi-encoder's id.
+        cross: the cross-encoder's id, or None.
+        verdict: what was chosen.
+        told: what the profile tells of its fitting.
+    """
+    from reranker_methods.features.token_statistics import save_token_statistics
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bank = path.with_suffix(".npz")
+    save_token_statistics(current.bank, bank)
+    fusion = verdict.chosen.fusion
+    profile = {
+        "bi_encoder": bi,
+        "cross_encoder": cross,
+        "features": {name: asdict(term) for name, term in fusion.terms.items()},
+        "calibration": asdict(fusion.calibration),
+        "bank": bank.name,
+        "fitted": told,
+    }
+    path.write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
+
+
+def _in_use(engine: Reranker, bi: str, cross: str | None) -> Profile:
+    from reranker_methods.profile import profile_for
+
+    return profile_for(bi, cross, engine.settings.profile)
