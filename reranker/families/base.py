@@ -85,6 +85,10 @@ class BiEncoder(Protocol):
         """The catalogue id of the weights."""
 
     @property
+    def digest(self) -> str:
+        """A digest of the weights."""
+
+    @property
     def tokenizer(self) -> TextTokenizer | None:
         """The tokenizer, where the model has one to show."""
 
@@ -114,6 +118,10 @@ class CrossEncoder(Protocol):
     @property
     def name(self) -> str:
         """The catalogue id of the weights."""
+
+    @property
+    def digest(self) -> str:
+        """A digest of the weights."""
 
     @property
     def tokenizer(self) -> TextTokenizer | None:

@@ -1,37 +1,32 @@
-"""A comparison from its options to its report; what the command line and scripts call."""
+"""A comparison from its options to its report, for the command line and scripts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reranker_bench import environment
 from reranker_bench.comparison import shards
-from reranker_bench.comparison.plan import LATENCY_QUERIES, METHODS, WHOLE, Plan, Shard, check_names
+from reranker_bench.comparison.plan import LATENCY_QUERIES, METHODS, WHOLE, Plan, Shard
 from reranker_bench.comparison.records import Store
 from reranker_bench.comparison.runner import Comparison, EngineMaker, Observer
-from reranker_bench.data.beir import DatasetError, RetrievalSet, load
-from reranker_bench.data.candidate_pools import POOL_SIZE, Collection, collect
-from reranker_bench.data.json_lines import STDIN, load_listed
+from reranker_bench.data.candidate_pools import POOL_SIZE, Collection
+from reranker_bench.data.collections import read_collections
 from reranker_bench.report import page, report
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
     from reranker.settings import Settings
 
-SAMPLE = "sample"
-"""The data set's name that stands for the collection shipped with this package."""
-
 NO_CROSS = "none"
 CACHE_MB = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What a user may choose; see the command line's help."""
+class CompareOptions:
+    """What a user may choose; see `reranker compare --help`."""
 
     datasets: tuple[str, ...]
     output: Path
@@ -52,7 +47,7 @@ class Options:
     ray_workers: int = 0
 
 
-def plan_of(options: Options, settings: Settings) -> Plan:
+def plan_of(options: CompareOptions, settings: Settings) -> Plan:
     """Return the plan, with the settings' models where the options name none."""
     cross = options.model_cross or settings.model_cross
     return Plan(
@@ -66,48 +61,8 @@ def plan_of(options: Options, settings: Settings) -> Plan:
     )
 
 
-def read_collections(options: Options) -> list[Collection]:
-    """Read all data sets and freeze their pools.
-
-    Raises:
-        DatasetError: of all data sets that are wrong, one line each.
-    """
-    found, wrong = [], []
-    for name in options.datasets:
-        try:
-            source = open_set(name, options.split)
-            found.append(collect(source, options.limit, options.pool_size))
-        except DatasetError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise DatasetError("\n".join(wrong))
-    check_names(found)
-    return found
-
-
-def open_set(name: str, split: str | None = None) -> RetrievalSet:
-    """Read one data set: a BEIR folder, a JSONL file, "-" for standard input, or the sample.
-
-    Raises:
-        DatasetError: it is missing or malformed.
-    """
-    path = Path(name)
-    if name == STDIN or path.is_file():
-        return load_listed(name)
-    if name == SAMPLE and not path.exists():
-        return load(sample_folder())
-    if not path.exists():
-        raise DatasetError(f"{name}: no such folder or file")
-    return load(path, split)
-
-
-def sample_folder() -> Path:
-    """Return the folder of the collection shipped with this package."""
-    return Path(str(files("reranker_bench").joinpath("data", "sample")))
-
-
-def run(
-    options: Options, settings: Settings, make_engine: EngineMaker, observer: Observer
+def run_comparison(
+    options: CompareOptions, settings: Settings, make_engine: EngineMaker, observer: Observer
 ) -> tuple[report.Report, bool]:
     """Compare, and write the report; also over what was done before an interruption.
 
@@ -117,10 +72,12 @@ def run(
     Raises:
         DatasetError: a data set is wrong.
         PlanError: the output folder holds something else, or shards do not fit.
-        RerankerError: a method or model is unknown or cannot be had.
+        RerankerError: a method or model is unknown or unavailable.
     """
     plan = plan_of(options, settings)
-    collections = read_collections(options)
+    collections = read_collections(
+        options.datasets, options.split, options.limit, options.pool_size
+    )
     if options.merge:
         store = shards.merge(
             options.merge, options.output, plan, collections, overwrite=options.overwrite
@@ -146,7 +103,7 @@ def run(
 
 
 def _write(
-    options: Options, plan: Plan, collections: Sequence[Collection], store: Store
+    options: CompareOptions, plan: Plan, collections: Sequence[Collection], store: Store
 ) -> report.Report:
     made = report.build(
         plan,
@@ -160,8 +117,15 @@ def _write(
     return made
 
 
-def engine(settings: Settings, cache_mb: int) -> Reranker:
-    """Return an engine with the given settings but its own memory for results, in MiB a model."""
+def new_engine(settings: Settings, configured_mb: int, cache_mb: int | None) -> Reranker:
+    """Return an engine with the given settings but another cache; see `EngineMaker`.
+
+    Args:
+        settings: of the engine.
+        configured_mb: cache of each model, in MiB, where `cache_mb` is None.
+        cache_mb: cache of each model, in MiB.
+    """
     from reranker.engine import Reranker
 
-    return Reranker(settings.model_copy(update={"cache_mb": cache_mb}))
+    size = configured_mb if cache_mb is None else cache_mb
+    return Reranker(settings.model_copy(update={"cache_mb": size}))

@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from reranker.errors import InvalidRequest
 from reranker.types import DEFAULT_MAX_TOKENS_PER_DOC, DEFAULT_STAGE1_TOP_K
-from reranker_bench.data.beir import DatasetError
 from reranker_bench.data.candidate_pools import Collection, spaced
 
 METHODS = ("fast", "standard", "optimal", "best")
 LATENCY_QUERIES = 10
 
 
-class PlanError(ValueError):
-    """The comparison asked for makes no sense, or is not the one that was begun."""
+class PlanError(InvalidRequest):
+    """The comparison is impossible, or differs from the one in the output folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +128,6 @@ class Plan:
         values["shard"] = str(self.shard)
         values["datasets"] = {each.name: each.digest for each in collections}
         return values
-
-
-def check_names(collections: Sequence[Collection]) -> None:
-    """Refuse two data sets of one name: their results would land in the same files.
-
-    Raises:
-        DatasetError: with the name.
-    """
-    names = [each.name for each in collections]
-    for name in names:
-        if names.count(name) > 1:
-            raise DatasetError(f"two data sets are named {name!r}; rename one's folder")
 
 
 def differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:

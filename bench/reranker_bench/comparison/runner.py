@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from reranker.errors import RerankerError
 from reranker.pipeline import registry
@@ -16,6 +16,7 @@ from reranker_bench.comparison.records import Record, Store
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
+    from reranker.families.base import BiEncoder, CrossEncoder
     from reranker_bench.comparison.plan import Plan, Task
     from reranker_bench.data.candidate_pools import Collection
 
@@ -62,7 +63,7 @@ class Comparison:
         """Do all that is not done yet.
 
         Raises:
-            RerankerError: a method or model is unknown or cannot be had. A method that fails on
+            RerankerError: a method or model is unknown or unavailable. A method that fails on
                 a query does not raise: its record says why.
             KeyboardInterrupt: as it comes; what was done by then is kept.
         """
@@ -135,14 +136,13 @@ def models_of(engine: Reranker, plan: Plan) -> dict[str, object]:
     """
     roles = {role for method in plan.methods for role in registry.get(method).roles}
     cross = plan.model_cross or engine.settings.model_cross
-    loaded: dict[str, Any] = {}
+    loaded: dict[str, BiEncoder | CrossEncoder] = {}
     if "bi-encoder" in roles:
         loaded["bi-encoder"] = engine.models.bi_encoder(plan.model)
     if "cross-encoder" in roles or plan.model_cross is not None:
         loaded["cross-encoder"] = engine.models.cross_encoder(cross)
     found: dict[str, object] = {
-        role: {"id": model.name, "digest": getattr(model, "digest", None)}
-        for role, model in loaded.items()
+        role: {"id": model.name, "digest": model.digest} for role, model in loaded.items()
     }
     if engine.settings.profile is not None:
         path = Path(engine.settings.profile).expanduser()

@@ -10,10 +10,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from reranker.errors import InvalidRequest
+
 CANDIDATES = "candidates.run"
 
 
-class DatasetError(ValueError):
+class DatasetError(InvalidRequest):
     """A collection's folder is incomplete or a line of a file is malformed."""
 
 

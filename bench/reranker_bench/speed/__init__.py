@@ -1,1 +1,1 @@
-"""How fast the user's own server and models are."""
+"""`reranker speed`: how fast a running server, or the engine with the configured models, is."""

@@ -1,4 +1,4 @@
-"""A tuning from its options to the profile; what the command line and scripts call."""
+"""A tuning from its options to the profile, for the command line and scripts."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reranker_bench.comparison import experiment as session
+from reranker_bench.data.collections import read_collections
 from reranker_bench.tuning import threshold, tune
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
-    from reranker.families.bi_encoder import SentenceBiEncoder
-    from reranker.families.cross_encoder import PairCrossEncoder
     from reranker_bench.tuning.features import Table
     from reranker_methods.profile import Profile
 
 CACHE = Path(".cache/tune")
+NO_CROSS = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What a user may choose; see the command line's help."""
+class TuneOptions:
+    """What a user may choose; see `reranker tune --help`."""
 
     datasets: tuple[str, ...]
     output: Path
@@ -55,7 +54,7 @@ class TuningResult:
     no_threshold: str | None = None
 
 
-def run(options: Options, engine: Reranker, say: Callable[[str], None]) -> TuningResult:
+def run_tuning(options: TuneOptions, engine: Reranker, say: Callable[[str], None]) -> TuningResult:
     """Fit, choose, and write the profile with its token bank beside it.
 
     Args:
@@ -66,21 +65,15 @@ def run(options: Options, engine: Reranker, say: Callable[[str], None]) -> Tunin
     Raises:
         DatasetError: a data set is wrong.
         TuneError: there is too little to fit on.
-        RerankerError: a model is unknown or cannot be had, or the profile in use is broken.
+        RerankerError: a model is unknown or is unavailable, or the profile in use is broken.
     """
-    collections = session.read_collections(
-        session.Options(
-            options.datasets,
-            options.output,
-            split=options.split,
-            limit=options.limit,
-            pool_size=options.pool_size,
-        )
+    collections = read_collections(
+        options.datasets, options.split, options.limit, options.pool_size
     )
-    bi = cast("SentenceBiEncoder", engine.models.bi_encoder(options.model or engine.settings.model))
+    bi = engine.models.bi_encoder(options.model or engine.settings.model)
     wanted = options.model_cross or engine.settings.model_cross
-    alone = wanted.lower() == session.NO_CROSS
-    cross = None if alone else cast("PairCrossEncoder", engine.models.cross_encoder(wanted))
+    alone = wanted.lower() == NO_CROSS
+    cross = None if alone else engine.models.cross_encoder(wanted)
     current = _in_use(engine, bi.name, cross.name if cross else None)
     tables = tune.tables_of(collections, bi, cross, current.bank, options.cache, say)
     verdict = tune.tune(tables, current.fusion, options.folds, options.pull)

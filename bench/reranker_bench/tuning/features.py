@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reranker.families.base import TokenVectors
-    from reranker.families.bi_encoder import SentenceBiEncoder
-    from reranker.families.cross_encoder import PairCrossEncoder
+    from reranker.families.base import BiEncoder, CrossEncoder, TokenVectors
     from reranker_bench.tuning.sample import Sample
     from reranker_methods.features.token_statistics import TokenStatistics
 
@@ -78,9 +76,7 @@ def tabulate(sample: Sample, values: Values) -> Table:
     return Table(sample, values, offsets, np.array(grades, dtype=np.float64))
 
 
-def bi_features(
-    sample: Sample, encoder: SentenceBiEncoder, bank: TokenStatistics, folder: Path
-) -> Values:
+def bi_features(sample: Sample, encoder: BiEncoder, bank: TokenStatistics, folder: Path) -> Values:
     """Return the features that need the bi-encoder alone, and the placebos.
 
     A placebo has the shape of a feature without its meaning: `subspace_of_another` takes
@@ -116,7 +112,7 @@ def bi_features(
     return _cached(folder, sample, [encoder.digest, hashlib.sha256(idf).hexdigest()], make)
 
 
-def cross_features(sample: Sample, encoder: PairCrossEncoder, folder: Path) -> Values:
+def cross_features(sample: Sample, encoder: CrossEncoder, folder: Path) -> Values:
     """Return the cross-encoder's logits."""
 
     def make() -> Values:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
+from reranker.errors import InvalidRequest
 from reranker_bench.evaluation import significance
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 DIGITS = 4
 
 
-class ThresholdError(ValueError):
+class ThresholdError(InvalidRequest):
     """The goal is malformed, or no threshold reaches it."""
 
 

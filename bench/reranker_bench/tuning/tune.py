@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reranker.errors import InvalidRequest
 from reranker_bench.evaluation import significance
 from reranker_bench.tuning import features, folds, weights
 from reranker_bench.tuning.folds import PerPair
@@ -26,8 +27,7 @@ from reranker_bench.tuning.sample import Sample
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reranker.families.bi_encoder import SentenceBiEncoder
-    from reranker.families.cross_encoder import PairCrossEncoder
+    from reranker.families.base import BiEncoder, CrossEncoder
     from reranker.pipeline.fusion import WeightedSum
     from reranker_bench.data.candidate_pools import Collection
     from reranker_bench.tuning.features import Table
@@ -40,7 +40,7 @@ FOLDS = 5
 PULL = 0.1
 
 
-class TuneError(ValueError):
+class TuneError(InvalidRequest):
     """There is too little to fit on."""
 
 
@@ -86,8 +86,8 @@ class Verdict:
 
 def tables_of(
     collections: Sequence[Collection],
-    bi: SentenceBiEncoder,
-    cross: PairCrossEncoder | None,
+    bi: BiEncoder,
+    cross: CrossEncoder | None,
     bank: TokenStatistics,
     cache: Path,
     say: Callable[[str], None],

@@ -1,40 +1,12 @@
-"""A peer without a model, in this process and in one of its own."""
+"""A peer without a model; see `support.peers`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-from lab.peers.process import PeerFailure
-from lab.peers.worker import Worker, adapter_at
-
-FAKE = Path(__file__).with_name("fake_peer.py")
-POOLS = [("a b", ["a b c", "b", "none"]), ("c", ["c", "d"])]
-
-
-class InProcess:
-    """A session with a worker on this thread, which writes down what it was asked."""
-
-    def __init__(self, adapter: Path = FAKE, log: list[str] | None = None, name: str = "") -> None:
-        self.worker = Worker(adapter_at(adapter))
-        self.asked: list[dict[str, Any]] = []
-        self.log, self.name = log, name
-        self.closed = False
-
-    def ask(self, op: str, **parts: Any) -> dict[str, Any]:
-        self.asked.append({"op": op, **parts})
-        if op == "run" and self.log is not None:
-            self.log.append(self.name)
-        answer = self.worker.answer({"op": op, **parts})
-        if "error" in answer:
-            raise PeerFailure(answer["error"])
-        return answer
-
-    def close(self) -> None:
-        self.closed = True
+from support.peers import InProcess
 
 
 @pytest.fixture

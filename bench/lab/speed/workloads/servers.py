@@ -19,8 +19,10 @@ from lab.peers.process import environment
 from lab.peers.worker import peak_mb
 from lab.speed.options import Options
 from reranker.hub.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
-from reranker_bench.speed.closed_loop import HOST
+from reranker_bench.speed.http_client import Address
 
+HOST = "127.0.0.1"
+LOOPBACK = Address(HOST, 80)
 MODEL = "measured"
 PRELOADED = [DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER, MODEL]
 """Loaded and measured before the server is ready, as what one serves should be."""
@@ -38,6 +40,11 @@ class Server:
 
     port: int
     process: subprocess.Popen[bytes]
+
+    @property
+    def address(self) -> Address:
+        """Return where it listens."""
+        return Address(HOST, self.port)
 
     @property
     def peak_mb(self) -> float | None:
@@ -74,7 +81,7 @@ def own(
     }
     config = folder / "reranker.toml"
     config.write_text(_config(engine, cross), "utf-8")
-    command = [sys.executable, "-m", "reranker_cli.main", "serve", "--config", str(config)]
+    command = [sys.executable, "-m", "reranker_cli", "serve", "--config", str(config)]
     with _running(command, folder / "server.log", "/readyz", options) as server:
         yield server
 

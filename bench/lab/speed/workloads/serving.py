@@ -20,7 +20,8 @@ from lab.speed.options import Options
 from lab.speed.results import DISAGREES, FAILED, MEASURED, NOT_INSTALLED, Found, Row
 from lab.speed.workloads import agreement, encoders, servers, texts, traffic
 from lab.speed.workloads.race import Observe
-from reranker_bench.speed import closed_loop
+from reranker_bench.speed import closed_loop, http_client
+from reranker_bench.speed.http_client import HttpClient
 from reranker_bench.speed.statistics import percentiles
 
 TOKENS = 64
@@ -138,7 +139,7 @@ def _check(lines: Sequence[_Line]) -> None:
 
 def _scores(line: _Line) -> list[float]:
     assert line.server is not None
-    answer: dict[str, Any] = closed_loop.ask(line.server.port, line.requests[0])
+    answer: dict[str, Any] = http_client.ask(line.server.address, line.requests[0])
     found = {each["index"]: float(each["relevance_score"]) for each in answer["results"]}
     return [found[index] for index in sorted(found)]
 
@@ -149,14 +150,18 @@ def _measure(lines: Sequence[_Line], options: Options, observe: Observe) -> None
         assert line.server is not None
         warm = line.requests[:: max(1, len(line.requests) // 8)]
         for sent in (*warm, *([line.prime] if line.prime else [])):
-            closed_loop.ask(line.server.port, sent)
+            http_client.ask(line.server.address, sent)
     for number in range(options.repeats):
         for clients in options.clients:
             for line in lines:
                 assert line.server is not None
                 observe(f"run {number + 1} of {options.repeats}: {line.name}, {clients} clients")
                 load = closed_loop.load(
-                    line.server.port, line.requests, clients, options.seconds, number
+                    partial(HttpClient, line.server.address),
+                    line.requests,
+                    clients,
+                    options.seconds,
+                    number,
                 )
                 line.loads.setdefault(clients, []).append(load)
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reranker_bench.comparison.experiment import sample_folder
 from reranker_bench.data.beir import RetrievalSet, load
 from reranker_bench.data.candidate_pools import bm25_pools, spaced
+from reranker_bench.data.collections import sample_folder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 
 from lab.speed.workloads.methods import CROSS
-from lab.speed.workloads.servers import MODEL
-from reranker_bench.speed.closed_loop import STAMP, request
+from lab.speed.workloads.servers import LOOPBACK, MODEL
+from reranker_bench.speed.closed_loop import STAMP
 
 V3 = "/api/v3/inference/reranker"
 RERANK = "/rerank"
@@ -50,7 +50,7 @@ def pairs(queries: Sequence[str], texts: Sequence[str], seed: int = 0) -> list[b
     """Return requests to a cross-encoder, ten documents each, in the shape both servers take."""
     chance = random.Random(seed)
     return [
-        request(
+        LOOPBACK.encode(
             RERANK,
             {
                 "model": MODEL,
@@ -69,7 +69,7 @@ def all_of(texts: Sequence[str]) -> bytes:
 
 
 def _stamped(query: str) -> str:
-    return f"{query} {STAMP.decode()}"
+    return f"{query} {STAMP}"
 
 
 def _v3(query: str, documents: Sequence[str], method: str, cross: str | None) -> bytes:
@@ -80,4 +80,4 @@ def _v3(query: str, documents: Sequence[str], method: str, cross: str | None) ->
         "method": method,
         "return_documents": False,
     }
-    return request(V3, body | ({"model_cross": cross} if cross else {}))
+    return LOOPBACK.encode(V3, body | ({"model_cross": cross} if cross else {}))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import ir_measures
 import pytest
+from support.comparison import CORPUS, QRELS, Failing, Hopeless, RecordingObserver
 from support.fakes import FakeModels
 
 from reranker.engine import Reranker
@@ -11,8 +12,6 @@ from reranker_bench.comparison.plan import Plan, PlanError, Shard
 from reranker_bench.comparison.runner import models_of
 from reranker_bench.data.beir import DatasetError
 from reranker_bench.evaluation.measures import MEASURES
-
-from ..conftest import CORPUS, QRELS, Failing, Heard, Hopeless
 
 
 def test_a_whole_comparison_writes_everything(page, compare, tmp_path: Path) -> None:
@@ -24,7 +23,7 @@ def test_a_whole_comparison_writes_everything(page, compare, tmp_path: Path) -> 
     assert data == json.loads(json.dumps(report.data))
     assert data["status"] == "whole"
     assert set(data["datasets"]["tiny"]) == {"fast", "standard", "optimal", "best"}
-    assert data["models"]["bi-encoder"] == {"id": "fake-bi", "digest": None}
+    assert data["models"]["bi-encoder"] == {"id": "fake-bi", "digest": "digest-of-fake-bi"}
     assert data["ceilings"]["tiny"]["nDCG@10"] == 1.0
     assert {p.name for p in out.glob("*.png")} == {"accuracy_latency.png", "gains.png"}
     page = (out / "report.html").read_text("utf-8")
@@ -53,7 +52,7 @@ def test_runs_fall_strictly_with_the_rank(compare, tmp_path: Path) -> None:
 
 
 def test_methods_take_turns_and_latency_is_measured_apart(compare) -> None:
-    heard = Heard()
+    heard = RecordingObserver()
     report, _ = compare(observer=heard)
     assert heard.phases == [("ranking", 16, 0), ("warm latency", 8, 0), ("cold latency", 8, 0)]
     firsts = [task.method for task, _ in heard.steps[:16:4]]
@@ -93,14 +92,14 @@ def test_a_method_that_never_works_does_not_stop_the_others(page, compare) -> No
 
 def test_a_failed_ranking_is_tried_again_on_resume(compare) -> None:
     compare(engine=Failing)
-    heard = Heard()
+    heard = RecordingObserver()
     report, _ = compare(resume=True, observer=heard)
     assert report.whole
     assert heard.phases[0] == ("ranking", 16, 15)
 
 
 def test_an_interruption_keeps_what_is_done(page, compare, tmp_path: Path) -> None:
-    report, interrupted = compare(observer=Heard(interrupt_after=10))
+    report, interrupted = compare(observer=RecordingObserver(interrupt_after=10))
     assert interrupted
     assert not report.whole
     assert report.data["collections"]["tiny"]["evaluated"] == 2
@@ -110,8 +109,8 @@ def test_an_interruption_keeps_what_is_done(page, compare, tmp_path: Path) -> No
 
 def test_a_resumed_comparison_equals_one_in_one_go(compare, tmp_path: Path) -> None:
     whole, _ = compare(output=tmp_path / "whole")
-    compare(observer=Heard(interrupt_after=10))
-    heard = Heard()
+    compare(observer=RecordingObserver(interrupt_after=10))
+    heard = RecordingObserver()
     resumed, interrupted = compare(resume=True, observer=heard)
     assert not interrupted
     assert heard.phases[0] == ("ranking", 16, 10)
@@ -122,7 +121,7 @@ def test_a_resumed_comparison_equals_one_in_one_go(compare, tmp_path: Path) -> N
 def test_an_interruption_before_the_first_query_still_says_so(
     page, compare, tmp_path: Path
 ) -> None:
-    report, interrupted = compare(observer=Heard(interrupt_after=1))
+    report, interrupted = compare(observer=RecordingObserver(interrupt_after=1))
     assert interrupted
     assert report.data["datasets"] == {}
     assert "Nothing to report yet" in (tmp_path / "out/report.html").read_text("utf-8")
@@ -132,7 +131,7 @@ def test_a_line_cut_by_a_crash_is_dropped(compare, tmp_path: Path) -> None:
     compare()
     records = tmp_path / "out/records.jsonl"
     records.write_bytes(records.read_bytes()[:-40])
-    heard = Heard()
+    heard = RecordingObserver()
     report, _ = compare(resume=True, observer=heard)
     assert report.whole
     assert heard.phases[0] == ("ranking", 16, 15)
@@ -148,16 +147,16 @@ def test_a_folder_in_use_is_not_overwritten(compare) -> None:
 
 def test_a_folder_is_overwritten_when_told(compare) -> None:
     compare()
-    heard = Heard()
+    heard = RecordingObserver()
     report, _ = compare(overwrite=True, stage1_top_k=2, observer=heard)
     assert report.whole
     assert heard.phases[0] == ("ranking", 16, 0)
 
 
 def test_other_weights_are_not_mixed_in(compare, tmp_path: Path) -> None:
-    compare(observer=Heard(interrupt_after=3))
+    compare(observer=RecordingObserver(interrupt_after=3))
     models = tmp_path / "out/models.json"
-    models.write_text(models.read_text("utf-8").replace("null", '"other"'), "utf-8")
+    models.write_text(models.read_text("utf-8").replace("digest-of", "other"), "utf-8")
     with pytest.raises(PlanError, match="begun with other weights"):
         compare(resume=True)
 
@@ -193,7 +192,7 @@ def test_shards_that_do_not_fit_are_refused(compare, tmp_path: Path) -> None:
 def test_an_unfinished_shard_makes_a_partial_report(compare, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     compare(output=one, shard=Shard(1, 2))
-    compare(output=other, shard=Shard(2, 2), observer=Heard(interrupt_after=5))
+    compare(output=other, shard=Shard(2, 2), observer=RecordingObserver(interrupt_after=5))
     report, _ = compare(merge=(one, other))
     assert not report.whole
     assert report.data["collections"]["tiny"]["evaluated"] == 3

@@ -11,10 +11,10 @@ from support.fakes import FakeModels
 from reranker.engine import Reranker
 from reranker.errors import MissingExtra
 from reranker.settings import Settings
-from reranker_bench.comparison import experiment as session
 from reranker_bench.comparison import ray_workers as ray_path
 from reranker_bench.comparison.plan import Plan
 from reranker_bench.comparison.records import record_of
+from reranker_bench.data.collections import read_collections
 
 
 def test_without_ray_the_extra_is_named(compare, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,7 @@ def test_a_worker_ranks_like_the_single_process(
     compare(methods=("fast", "best"))
     rows = (tmp_path / "out/records.jsonl").read_text("utf-8").splitlines()
     single = {record.task: record.documents for record in map(record_of, map(json.loads, rows))}
-    collections = session.read_collections(session.Options((str(dataset),), tmp_path))
+    collections = read_collections([str(dataset)])
     plan = Plan(("fast", "best"), "all-MiniLM-L6-v2", "minilm-l6-cross-encoder")
     monkeypatch.setattr(
         "reranker.engine.Reranker", lambda settings: Reranker(settings, models=FakeModels())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from support.comparison import Failing
+
 from reranker_bench.comparison.records import Record
 from reranker_bench.evaluation.outcomes import Compared
 from reranker_bench.evaluation.significance import Difference
@@ -12,8 +14,6 @@ from reranker_bench.report import advice, plots
 from reranker_bench.report.examples import explain, snippet
 from reranker_bench.report.page import marked
 from reranker_bench.report.plots import Point
-
-from ..conftest import Failing
 
 
 def compared(method: str, mean: float, p: float, baseline: str = "fast") -> Compared:

@@ -14,8 +14,8 @@ from reranker.engine import Reranker
 from reranker.pipeline.fusion import Term, WeightedSum
 from reranker.settings import Settings
 from reranker_bench.data.beir import DatasetError
-from reranker_bench.tuning import experiment as tuning
 from reranker_bench.tuning import folds, tune
+from reranker_bench.tuning.experiment import TuneOptions, run_tuning
 from reranker_bench.tuning.features import Table
 from reranker_bench.tuning.sample import Sample
 from reranker_bench.tuning.threshold import Goal
@@ -119,7 +119,7 @@ class Cross(FakeCrossEncoder):
     digest: str = "cross"
 
 
-def options(folder: Path, **changes: object) -> tuning.Options:
+def options(folder: Path, **changes: object) -> TuneOptions:
     rows = [
         {
             "query": f"word{at} ferry",
@@ -136,14 +136,14 @@ def options(folder: Path, **changes: object) -> tuning.Options:
         "cache": folder / "cache",
         "folds": 2,
     }
-    return tuning.Options(**{**values, **changes})  # type: ignore[arg-type]
+    return TuneOptions(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def test_a_tuning_writes_a_profile_that_the_engine_takes(tmp_path: Path) -> None:
     bi, cross = Bi(), Cross()
     engine = Reranker(Settings(), models=FakeModels(bi, cross))
     chosen = options(tmp_path, threshold=Goal("recall", 0.5))
-    result = tuning.run(chosen, engine, lambda line: None)
+    result = run_tuning(chosen, engine, lambda line: None)
     profile = json.loads(chosen.output.read_text("utf-8"))
     assert profile["bi_encoder"] == "fake-bi"
     assert profile["cross_encoder"] == "fake-cross"
@@ -151,7 +151,7 @@ def test_a_tuning_writes_a_profile_that_the_engine_takes(tmp_path: Path) -> None
     assert profile["fitted"]["score_threshold"]["recall"] >= 0.5
     assert (tmp_path / "out" / profile["bank"]).exists()
     calls = len(cross.calls)
-    tuning.run(chosen, engine, lambda line: None)
+    run_tuning(chosen, engine, lambda line: None)
     assert len(cross.calls) == calls, "features are read from the cache"
     own = Reranker(Settings(profile=str(chosen.output)), models=FakeModels(bi, cross))
     assert own.rank("word1", ["word1 sails", "no"], method="best", model_cross="x")[0].index == 0
@@ -161,4 +161,4 @@ def test_a_tuning_writes_a_profile_that_the_engine_takes(tmp_path: Path) -> None
 def test_data_without_a_relevant_candidate_is_refused(tmp_path: Path) -> None:
     engine = Reranker(Settings(), models=FakeModels(Bi(), Cross()))
     with pytest.raises(DatasetError, match="no such folder or file"):
-        tuning.run(options(tmp_path, datasets=("nowhere",)), engine, lambda line: None)
+        run_tuning(options(tmp_path, datasets=("nowhere",)), engine, lambda line: None)

@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.peers import FAKE, POOLS
 
 from lab.peers.process import PeerFailure, Process, environment
-
-from ..conftest import FAKE, POOLS
 
 PYTHON = Path(sys.executable)
 

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 import torch
+from support.peers import InProcess
 from transformers import XLMRobertaForSequenceClassification
 
 from lab.peers.catalogue import OWN, PEERS
@@ -14,8 +15,6 @@ from lab.speed.checkpoints import checkpoints
 from lab.speed.checkpoints.checkpoints import XLMR_BASE, Geometry
 from lab.speed.workloads import agreement
 from lab.speed.workloads.texts import tokenizer_at
-
-from ..conftest import InProcess
 
 TINY = Geometry(layers=2, hidden=32, heads=4, inner=64, vocabulary=600, window=64)
 TEXTS = [f"the wing number {n} of an aircraft in {n} degrees of heat" for n in range(40)]

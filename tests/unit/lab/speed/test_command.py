@@ -6,6 +6,7 @@ import json
 
 import pytest
 import typer
+from support.peers import FAKE
 from typer.testing import CliRunner
 
 from lab.peers import catalogue
@@ -13,8 +14,6 @@ from lab.peers.catalogue import Peer
 from lab.speed.__main__ import speed
 from lab.speed.results import Row
 from lab.speed.workloads import encoders
-
-from ..conftest import FAKE
 
 
 @pytest.fixture

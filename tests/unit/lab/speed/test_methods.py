@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from support.peers import InProcess
+
 from lab.speed.options import Options
 from lab.speed.workloads import encoders, growth
 from lab.speed.workloads import methods as engine
 from lab.speed.workloads.methods import COLD, SEEN, VARIANTS
 from lab.speed.workloads.texts import Pool
-
-from ..conftest import InProcess
 
 LOAD = {"role": "ranking", "folder": "", "threads": 1, "max_tokens": 8, "device": "cpu"}
 

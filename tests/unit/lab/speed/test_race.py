@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from support.peers import POOLS, InProcess
+
 from lab.speed.results import DISAGREES, FAILED, MEASURED, NOT_INSTALLED, Found
 from lab.speed.workloads import agreement
 from lab.speed.workloads.race import Side, race
-
-from ..conftest import POOLS, InProcess
 
 
 def rows_of(sides, repeats=2):

@@ -6,7 +6,7 @@ import pytest
 
 from lab.speed.workloads import texts
 from lab.speed.workloads.texts import Pool
-from reranker_bench.comparison.experiment import open_set
+from reranker_bench.data.collections import open_collection
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_pools_come_from_the_sample_where_the_collection_is_absent(tmp_path) -> 
 
 
 def test_snippets_differ_and_have_their_size(tokenizer) -> None:
-    source = open_set("sample")
+    source = open_collection("sample")
     made = texts.snippets(source, tokenizer, 50, 16)
     assert len(set(made)) == 50
     assert all(len(tokenizer.encode(t, add_special_tokens=False).ids) <= 17 for t in made)

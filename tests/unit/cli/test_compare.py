@@ -6,27 +6,33 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
+from support.comparison import Failing, write_dataset
 from support.fakes import FakeModels
 from typer.testing import CliRunner
 
 from reranker.engine import Reranker
 from reranker.settings import Settings
-from reranker_cli.bench import register
+from reranker_cli.main import app
 
-from ..conftest import Failing
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    return write_dataset(tmp_path / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def _no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no plots, which takes seconds."""
+    monkeypatch.setattr("reranker_bench.report.page.write", lambda report, folder: None)
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch):
     def make(engine: type[Reranker] = Reranker, *arguments: str):
         monkeypatch.setattr(
-            "reranker_bench.comparison.experiment.engine",
-            lambda settings, cache_mb: engine(Settings(), models=FakeModels()),
+            "reranker_bench.comparison.experiment.new_engine",
+            lambda *_: engine(Settings(), models=FakeModels()),
         )
-        app = typer.Typer()
-        register(app)
-        app.callback()(lambda: None)
         return CliRunner().invoke(app, arguments, env={"COLUMNS": "400"})
 
     return make

@@ -1,4 +1,4 @@
-"""`reranker keys`: make, list and revoke keys in the keys file. The server notices by itself."""
+"""`reranker keys`: make, list and revoke API keys. A running server reads the file again."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Annotated, Any
 
 import tomlkit
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from reranker.errors import InvalidRequest, SettingsError
 from reranker.pipeline import registry
+from reranker_cli import output
+from reranker_cli.configuration import ConfigOption
 from reranker_server.access.keys import (
     NAME_PATTERN,
     KeyEntry,
@@ -27,20 +27,14 @@ from reranker_server.access.keys import (
     read_entries,
 )
 
-PREFIX = "rr-"  # so that a key found lying about is known for one
+PREFIX = "rr-"  # so that secret scanners can find keys
 _BYTES = 32
 
 FileOption = Annotated[
     Path | None, typer.Option("--file", help="Keys file; by default `keys_file` of the settings.")
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
 
 app = typer.Typer(name="keys", help="Make, list and revoke API keys.", no_args_is_help=True)
-
-
-def register(main: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    main.add_typer(app)
 
 
 @app.command("new")
@@ -71,13 +65,12 @@ def new(
     key = PREFIX + secrets.token_urlsafe(_BYTES)
     limits = {"rate": rate, "budget": budget, "models": model, "methods": method}
     _check(rate, budget)
-    given = {field: value for field, value in limits.items() if value}
-    _change(path, name, {"sha256": hashlib.sha256(key.encode()).hexdigest(), **given})
-    console = Console(stderr=True, soft_wrap=True)
+    entry = {field: value for field, value in limits.items() if value}
+    _change(path, name, {"sha256": hashlib.sha256(key.encode()).hexdigest(), **entry})
     for unknown in sorted(set(method or ()) - set(registry.names())):
-        console.print(f"warning: no method {unknown!r} is installed here")
-    console.print(f"key {name!r} written to {path}; it is shown this once:")
-    typer.echo(key)
+        output.warning(f"no method {unknown!r} is installed here")
+    output.note(f"key {name!r} written to {path}; it is shown this once:")
+    output.line(key)
 
 
 @app.command("list")
@@ -90,14 +83,9 @@ def list_(
     entries = read_entries(_path(file, config))
     rows = [_row(name, entry) for name, entry in entries.items()]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        output.json_value(rows)
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "rate", "budget", "models", "methods", "sha256"):
-        table.add_column(column, no_wrap=column == "name")
-    for row in rows:
-        table.add_row(*(_shown(value) for value in row.values()))
-    Console().print(table)
+    output.table([{key: _shown(value) for key, value in row.items()} for row in rows], ("name",))
 
 
 @app.command("revoke")
@@ -111,7 +99,7 @@ def revoke(
     if name not in read_entries(path):
         raise InvalidRequest(f"there is no key {name!r}")
     _change(path, name, None)
-    Console(stderr=True).print(f"key {name!r} revoked")
+    output.note(f"key {name!r} revoked")
 
 
 def _path(file: Path | None, config: Path | None) -> Path:
@@ -120,11 +108,10 @@ def _path(file: Path | None, config: Path | None) -> Path:
     from reranker import settings
     from reranker_server.settings import ServerSettings
 
-    read = settings.read_config(config)
-    found = settings.resolve(ServerSettings, "server", read, {}).value.keys_file
-    if found is None:
+    server = settings.resolve(ServerSettings, "server", settings.read_config(config), {}).value
+    if server.keys_file is None:
         raise SettingsError("name a keys file with --file, or set keys_file")
-    return found
+    return server.keys_file
 
 
 def _check(rate: str | None, budget: str | None) -> None:
@@ -156,7 +143,13 @@ def _shown(value: Any) -> str:
 
 
 def _change(path: Path, name: str, entry: Mapping[str, Any] | None) -> None:
-    """Put an entry into the file, or take it out; comments stay, and no reader sees half a file."""
+    """Put an entry into the file, or take it out; comments stay, and no reader sees half a file.
+
+    Raises:
+        InvalidRequest: the file's folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise InvalidRequest(f"{path.parent}: no such folder")
     text = path.read_text("utf-8") if path.exists() else ""
     as_json = path.suffix == ".json"
     document: Any = json.loads(text or "{}") if as_json else tomlkit.parse(text)
@@ -164,11 +157,11 @@ def _change(path: Path, name: str, entry: Mapping[str, Any] | None) -> None:
         del document[name]
     else:
         document[name] = dict(entry)
-    made = json.dumps(document, indent=2) + "\n" if as_json else tomlkit.dumps(document)
+    content = json.dumps(document, indent=2) + "\n" if as_json else tomlkit.dumps(document)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(made)
+            out.write(content)
             out.flush()
             os.fsync(out.fileno())
         if path.exists():
