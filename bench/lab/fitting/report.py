@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
+from lab.fitting import ablation
 from reranker.pipeline.fusion import reciprocal_rank_fusion
-from reranker_bench.evaluation import measures as quality
-from reranker_bench.tuning import ladder
+from reranker_bench.evaluation import measures
 from reranker_bench.tuning.weights import fit
 
 if TYPE_CHECKING:
@@ -32,23 +32,26 @@ def show(
     title: str,
     training: Sequence[Table],
     reported: Sequence[Table],
-    rungs: Sequence[tuple[str, ...]],
+    term_sets: Sequence[tuple[str, ...]],
     pull: float,
 ) -> None:
-    """Print nDCG@10 of every rung: each training collection left out in turn, then the reported.
+    """Print nDCG@10 of every set of terms, on each training collection and each reported one.
 
-    The last column has the weights fitted on all training collections.
+    Training collections are scored by weights fitted on the others, the rest by weights fitted
+    on all of them, which the last column shows.
     """
     say(f"\n## {title}: nDCG@10, pull {pull}\n")
     names = [table.sample.name for table in (*training, *reported)]
     header = [*names[: len(training)], "mean", *names[len(training) :], "mean", "weights"]
     say("| terms | " + " | ".join(header) + " |")
     say("|---" * (len(header) + 1) + "|")
-    for rung in rungs:
-        inside = [quality.mean(values) for values in ladder.left_out(training, rung, pull).values()]
-        fusion = fit(training, rung, pull)
-        outside = [quality.mean(ladder.apply(fusion, table)) for table in reported]
-        _row(say, " + ".join(rung), inside, outside, fusion)
+    for terms in term_sets:
+        inside = [
+            measures.mean(values) for values in ablation.left_out(training, terms, pull).values()
+        ]
+        fusion = fit(training, terms, pull)
+        outside = [measures.mean(ablation.ndcg_of(fusion, table)) for table in reported]
+        _row(say, " + ".join(terms), inside, outside, fusion)
     known = reported[0].values if reported else training[0].values
     ranked = tuple(name for name in RANKED if name in known)
     inside, outside = _rrf(training, ranked), _rrf(reported, ranked)
@@ -74,7 +77,7 @@ def _rrf(tables: Sequence[Table], names: Sequence[str]) -> list[float]:
         fused = [
             reciprocal_rank_fusion([table.values[name][a:b] for name in names]) for a, b in pairs
         ]
-        means.append(quality.mean(ladder.gains(table, np.concatenate(fused))))
+        means.append(measures.mean(table.ndcg(np.concatenate(fused))))
     return means
 
 
@@ -140,8 +143,7 @@ def cascade(say: Say, reported: Sequence[Table], depths: Sequence[int] = (10, 20
     rows["`standard`"] = [table.values["cross_encoder"] for table in reported]
     for name, scores in rows.items():
         means = [
-            quality.mean(ladder.gains(table, part))
-            for table, part in zip(reported, scores, strict=True)
+            measures.mean(table.ndcg(part)) for table, part in zip(reported, scores, strict=True)
         ]
         cells = [f"{value:.3f}" for value in (*means, np.mean(means))]
         say("| " + " | ".join([name, *cells]) + " |")

@@ -30,8 +30,8 @@ def draw(source: RetrievalSet, limit: int, depth: int, *, prefer_unseen: bool) -
     pools = {q: source.candidates.get(q, ())[:depth] for q in source.judged_queries()}
     relevant = {q: [d for d, g in source.qrels[q].items() if g > 0] for q in pools}
     usable = [q for q, pool in pools.items() if set(pool) & set(relevant[q])]
-    unseen = [q for q in usable if all(map(held_out, relevant[q]))]
     if prefer_unseen:
+        unseen = [q for q in usable if all(map(held_out, relevant[q]))]
         others = [q for q in usable if q not in set(unseen)]
         first = spaced(unseen, limit)
         chosen = [*first, *spaced(others, limit - len(first))]
@@ -43,5 +43,13 @@ def draw(source: RetrievalSet, limit: int, depth: int, *, prefer_unseen: bool) -
         pools={q: pools[q] for q in chosen},
         texts={d: source.corpus[d] for q in chosen for d in pools[q]},
         grades={q: dict(source.qrels[q]) for q in chosen},
-        unseen=frozenset(unseen),
     )
+
+
+def unseen(sample: Sample) -> list[str]:
+    """Return the queries whose relevant passages the cross-encoder's training held out."""
+    return [
+        query
+        for query in sample.queries
+        if all(held_out(document) for document, grade in sample.grades[query].items() if grade > 0)
+    ]

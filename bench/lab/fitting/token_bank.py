@@ -1,4 +1,4 @@
-"""Measuring a token bank: idf by tokenising, the second moment by encoding a sample."""
+"""Token statistics of a bi-encoder: idf by tokenising, the second moment by encoding."""
 
 from __future__ import annotations
 
@@ -13,30 +13,34 @@ from reranker_methods.features.token_statistics import TokenStatistics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reranker.families.bi_encoder import SentenceBiEncoder
+    from reranker.families.base import BiEncoder
     from reranker_bench.data.beir import RetrievalSet
 
 COUNTED = 4000  # documents of a collection that count for idf
 ENCODED = 150  # documents of a collection that count for the second moment
 
 
-def build(encoder: SentenceBiEncoder, sources: Sequence[RetrievalSet]) -> TokenStatistics:
-    """Measure a bank on collections, each with the same say.
+def build(encoder: BiEncoder, window: int, sources: Sequence[RetrievalSet]) -> TokenStatistics:
+    """Measure a bank on collections, each with the same weight.
 
     idf(v) = log((1 + N) / (1 + N p_v)), with p_v the share of documents that hold the
     vocabulary id v, averaged over collections, and N the number of documents counted.
 
     Args:
-        encoder: the bi-encoder.
+        encoder: the bi-encoder; it must have a tokenizer.
+        window: the most tokens it reads.
         sources: collections whose documents stand for general text.
     """
-    size = len(encoder.tokenizer.punctuation)  # it has a place for every id
+    tokenizer = encoder.tokenizer
+    if tokenizer is None:
+        raise ValueError(f"{encoder.name} has no tokenizer")
+    size = len(tokenizer.punctuation)  # it has a place for every id
     shares, moments, counted = [], [], 0
     for source in sources:
         texts = spaced(list(source.corpus.values()), COUNTED)
         held = np.zeros(size)
-        for read in encoder.tokenizer(texts, encoder.window):
-            held[np.unique(read.ids)] += 1
+        for encoded in tokenizer(texts, window):
+            held[np.unique(encoded.ids)] += 1
         shares.append(held / len(texts))
         counted += len(texts)
         vectors = _token_vectors(encoder, spaced(texts, ENCODED))
@@ -46,7 +50,7 @@ def build(encoder: SentenceBiEncoder, sources: Sequence[RetrievalSet]) -> TokenS
     return TokenStatistics(idf.astype(np.float32), np.mean(moments, axis=0, dtype=np.float32))
 
 
-def _token_vectors(encoder: SentenceBiEncoder, texts: Sequence[str]) -> np.ndarray:
+def _token_vectors(encoder: BiEncoder, texts: Sequence[str]) -> np.ndarray:
     encoded = encoder.encode(
         texts, kind="document", max_tokens=None, tokens=True, context=RequestContext()
     )

@@ -1,14 +1,12 @@
-"""Queries dealt into folds, so that each is judged by weights that never saw it."""
+"""Cross-validation: each query is judged by weights that were fitted without it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reranker_bench.tuning import ladder
 from reranker_bench.tuning.features import Table
 
 if TYPE_CHECKING:
@@ -20,40 +18,26 @@ PerPair = list["NDArray[np.float64]"]
 """For each table, one value a pair."""
 
 
-def select(table: Table, positions: Sequence[int]) -> Table:
-    """Return the table of the queries at some positions alone."""
-    names = list(table.sample.queries)
-    kept = [names[at] for at in positions]
-    rows = _rows(table, positions)
-    lengths = np.diff(table.offsets)[list(positions)]
-    return Table(
-        replace(table.sample, queries={name: table.sample.queries[name] for name in kept}),
-        {name: values[rows] for name, values in table.values.items()},
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        table.relevant[rows],
-    )
-
-
 def out_of_fold(
     tables: Sequence[Table], folds: int, fit: Callable[[Sequence[Table]], WeightedSum]
 ) -> PerPair:
     """Return each pair's log-odds by a fusion that was fitted without its query.
 
     Args:
-        tables: the data sets; the queries of each are dealt out in turn.
-        folds: into how many parts.
+        tables: the data sets; the queries of each go to the folds in turn.
+        folds: how many.
         fit: makes a fusion from tables.
     """
     found = [np.zeros(len(table.relevant)) for table in tables]
     for fold in range(folds):
         inside = [range(fold, len(table.sample.queries), folds) for table in tables]
         rest = [
-            select(table, [at for at in range(len(table.sample.queries)) if at not in held])
+            table.only([q for at, q in enumerate(table.sample.queries) if at not in held])
             for table, held in zip(tables, inside, strict=True)
         ]
         fusion = fit([part for part in rest if part.sample.queries])
         for table, held, logits in zip(tables, inside, found, strict=True):
-            rows = _rows(table, held)
+            rows = table.rows(held)
             logits[rows] = fusion.logits({n: values[rows] for n, values in table.values.items()})
     return found
 
@@ -61,7 +45,7 @@ def out_of_fold(
 def gains(tables: Sequence[Table], logits: PerPair) -> PerPair:
     """Return for each table the (q,) nDCG@10 of its queries."""
     return [
-        np.array(list(ladder.gains(table, values).values()))
+        np.array(list(table.ndcg(values).values()))
         for table, values in zip(tables, logits, strict=True)
     ]
 
@@ -73,9 +57,3 @@ def losses(tables: Sequence[Table], logits: PerPair) -> PerPair:
         pairs = np.logaddexp(0, values) - np.where(table.relevant > 0, values, 0)
         found.append(np.add.reduceat(pairs, table.offsets[:-1]) / np.diff(table.offsets))
     return found
-
-
-def _rows(table: Table, positions: Sequence[int]) -> NDArray[np.int64]:
-    """Return the positions of the pairs of some queries."""
-    spans = [np.arange(table.offsets[at], table.offsets[at + 1]) for at in positions]
-    return np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)

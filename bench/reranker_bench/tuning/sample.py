@@ -15,8 +15,6 @@ class Sample:
         pools: query id to the ids of the documents to rank.
         texts: document id to text, of all documents in a pool.
         grades: query id to document id to grade, all that are judged.
-        unseen: ids of the queries whose relevant passages the embedded cross-encoder's
-            training held out.
     """
 
     name: str
@@ -24,4 +22,3 @@ class Sample:
     pools: dict[str, tuple[str, ...]]
     texts: dict[str, str]
     grades: dict[str, dict[str, int]]
-    unseen: frozenset[str]

@@ -181,7 +181,6 @@ def _sample(collection: Collection) -> Sample:
         pools={query: collection.pools[query] for query in usable},
         texts={d: collection.texts[d] for query in usable for d in collection.pools[query]},
         grades={query: dict(collection.qrels[query]) for query in usable},
-        unseen=frozenset(usable),
     )
 
 

@@ -38,7 +38,11 @@ def table(queries: int, telling: tuple[str, ...], seed: int = 0, pool: int = 8) 
         for q, row in zip(names, relevant, strict=True)
     }
     sample = Sample(
-        "made", dict.fromkeys(names, ""), dict.fromkeys(names, ids), {}, grades, frozenset()
+        "made",
+        dict.fromkeys(names, ""),
+        dict.fromkeys(names, ids),
+        {},
+        grades,
     )
     return Table(sample, values, np.arange(queries + 1) * pool, relevant.ravel())
 
@@ -98,7 +102,7 @@ def test_no_query_is_judged_by_weights_that_saw_it() -> None:
 
 def test_a_selection_keeps_pairs_with_their_query() -> None:
     made = table(4, ("cosine",), pool=3)
-    part = folds.select(made, [1, 3])
+    part = made.only(list(made.sample.queries)[1:4:2])
     assert list(part.sample.queries) == ["q1", "q3"]
     assert part.values["cosine"].tolist() == made.values["cosine"][[3, 4, 5, 9, 10, 11]].tolist()
     assert part.offsets.tolist() == [0, 3, 6]

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from reranker_bench.tuning import ladder
 from reranker_bench.tuning.features import Table, tabulate
 from reranker_bench.tuning.sample import Sample
 from reranker_bench.tuning.weights import constants, fit
@@ -15,7 +14,7 @@ def table(name="one", noise=0.5) -> Table:
     ids = {f"q{i}": tuple(f"q{i}d{j}" for j in range(DEPTH)) for i in range(QUERIES)}
     grades = {q: {pool[i % DEPTH]: 1} for i, (q, pool) in enumerate(ids.items())}
     texts = {d: d for pool in ids.values() for d in pool}
-    sample = Sample(name, {q: q for q in ids}, ids, texts, grades, frozenset(["q1", "q3"]))
+    sample = Sample(name, {q: q for q in ids}, ids, texts, grades)
     told = np.array([grades[q].get(d, 0) for q in ids for d in ids[q]], dtype=float)
     noises = RNG.normal(size=(4, len(told)))
     return tabulate(
@@ -82,21 +81,10 @@ def test_the_calibrated_score_is_the_share_that_is_relevant():
 def test_ties_go_by_the_order_of_the_pool():
     some = table()
 
-    found = ladder.gains(some, np.zeros(len(some.relevant)))
+    found = some.ndcg(np.zeros(len(some.relevant)))
 
     assert found["q0"] == 1.0
     assert found["q1"] == pytest.approx(1 / np.log2(3))
-
-
-def test_a_collection_left_out_is_scored_by_the_others_weights():
-    one, other = table("one"), table("other")
-    other.values["good"], other.values["none"] = other.values["none"], other.values["good"]
-
-    found = ladder.left_out([one, other], ("good", "none"), pull=0.0)
-
-    own = ladder.apply(fit([one], ("good", "none"), pull=0.0), one)
-    assert set(found) == {"one", "other"}
-    assert np.mean(list(found["one"].values())) < np.mean(list(own.values())) - 0.2
 
 
 def test_features_that_never_rise_with_relevance_are_refused():
@@ -104,12 +92,10 @@ def test_features_that_never_rise_with_relevance_are_refused():
         fit([table()], ("bad",), pull=0.0)
 
 
-def test_unseen_keeps_the_pairs_of_queries_held_out_from_training():
+def test_a_part_keeps_the_pairs_of_its_queries():
     some = table()
 
-    part = some.unseen(10)
-
-    assert list(some.unseen(1).sample.queries) == ["q1"]
+    part = some.only(["q3", "q1"])
 
     assert list(part.sample.queries) == ["q1", "q3"]
     assert part.offsets.tolist() == [0, 10, 20]

@@ -11,7 +11,6 @@ SAMPLE = Sample(
     pools={"q": ("a", "b", "c", "d")},
     texts=dict.fromkeys("abcd", ""),
     grades={"q": {"d": 1}},
-    unseen=frozenset(),
 )
 
 

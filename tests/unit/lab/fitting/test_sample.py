@@ -1,4 +1,4 @@
-from lab.fitting.sample import draw, held_out
+from lab.fitting.sample import draw, held_out, unseen
 from reranker_bench.data.beir import RetrievalSet
 
 
@@ -27,7 +27,7 @@ def test_unseen_queries_come_first_and_are_named():
     sample = draw(collection(relevant, pools), 3, 10, prefer_unseen=True)
 
     assert list(sample.queries) == ["b", "d", "a"]
-    assert sample.unseen == {"b", "d"}
+    assert unseen(sample) == ["b", "d"]
 
 
 def test_queries_whose_relevant_document_is_not_in_the_cut_pool_are_left_out():
