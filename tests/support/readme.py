@@ -181,7 +181,7 @@ def rewrite(file: Path = README) -> None:
                 return f"```console\n{''.join(made)}```"
 
             file.write_text(fill_tables(_BLOCK.sub(fill, file.read_text())))
-    for other in ("bench/README.md", "bench/PROFILE.md"):
+    for other in ("bench/README.md",):
         path = ROOT / other
         path.write_text(fill_tables(path.read_text()))
 

@@ -51,7 +51,7 @@ def load(wanted: dict[str, Any]) -> Peer:
     """Return the model.
 
     Raises:
-        ValueError: another number format than float32 is wanted.
+        ValueError: another dtype than float32 is wanted.
     """
     if wanted["dtype"] != "float32":
         raise ValueError("this peer is measured in float32 only")

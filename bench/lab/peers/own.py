@@ -1,4 +1,4 @@
-"""This engine, by its front door and under the same protocol as everybody else."""
+"""This engine, through `Reranker` and under the same protocol as its peers."""
 
 from __future__ import annotations
 
@@ -40,34 +40,34 @@ class Own:
         if models:
             pairs.append(("cross-encoder" if cross else "bi-encoder", NAME))
         self.engine.warm(pairs)  # as a server does before it is ready
-        self.settings = self._found(pairs)
+        self.settings = self._settings(pairs)
 
     def _own_pair(self) -> Sequence[tuple[str, str]]:
         own = self.engine.settings
         return (("bi-encoder", own.model), ("cross-encoder", own.model_cross))
 
-    def _found(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        """Return how the models run, by the last one where each has a choice of its own."""
-        models: Any = self.engine.models
+    def _settings(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Return how the last of the models runs."""
         role, name = pairs[-1]
+        models = self.engine.models
         model = models.cross_encoder(name) if role == "cross-encoder" else models.bi_encoder(name)
-        found = {name: getattr(models.hardware, name) for name in ("device", "dtype", "threads")}
-        found["token_budget"] = model.runner.token_budget
-        found["lanes"] = model.runner.lanes
-        ways = getattr(model, "ways", None)
-        found["attention"] = getattr(ways, "attention", None)
-        found["packed_weights"] = getattr(ways, "packed", None)
-        found["backend"] = getattr(ways, "backend", "torch")
-        if "int8" in found["backend"]:
-            found["dtype"] = "int8"
-        return found
+        status = next(s for s in models.loaded() if (s.role, s.id) == (role, model.name))
+        return {
+            "device": status.device,
+            "dtype": "int8" if "int8" in status.backend else status.dtype,
+            "threads": self.engine.settings.threads,
+            "backend": status.backend,
+            "attn_implementation": status.attn_implementation,
+            "packed_weights": status.packed_weights,
+            "max_batch_tokens": status.max_batch_tokens,
+            "concurrent_batches": status.concurrent_batches,
+        }
 
     def __call__(self, *texts: Any, **arguments: Any) -> Sequence[float]:
         """Encode texts, or rank documents for a query."""
         if self._role == "bi-encoder":
-            made: Any = self.engine.embed(texts[0], model=NAME, kind="document")
-            vectors: Sequence[float] = made.vectors
-            return vectors
+            vectors: Any = self.engine.embed(texts[0], model=NAME, kind="document").vectors
+            return list(vectors)
         if self._role == "cross-encoder":
             arguments = {"method": "standard", "model_cross": NAME}
         query, documents = texts

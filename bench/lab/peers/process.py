@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol
 
 WORKER = Path(__file__).with_name("worker.py")
-PATIENCE = 1800.0
+TIMEOUT = 1800.0
 """Seconds that an answer may take: an export of a large model on a busy machine takes minutes."""
 
 
@@ -22,7 +22,7 @@ class PeerFailure(RuntimeError):
     """A peer could not do what it was asked; says why in the peer's own words."""
 
 
-class Session(Protocol):
+class PeerSession(Protocol):
     """One loaded side of a race."""
 
     def ask(self, op: str, **parts: Any) -> dict[str, Any]:
@@ -36,20 +36,18 @@ class Session(Protocol):
         """End it."""
 
 
-class Process:
+class PeerProcess:
     """A session with `worker.py`; a context manager.
 
     Args:
         python: the interpreter of the peer's environment.
         adapter: the adapter's file.
         threads: CPU threads for every library that reads the environment.
-        patience: seconds to wait for an answer.
+        timeout: seconds to wait for an answer.
     """
 
-    def __init__(
-        self, python: Path, adapter: Path, threads: int, patience: float = PATIENCE
-    ) -> None:
-        self._patience = patience
+    def __init__(self, python: Path, adapter: Path, threads: int, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close
         self._process = subprocess.Popen(
             [python, "-P", WORKER, adapter],
@@ -65,15 +63,15 @@ class Process:
         self._reader.start()
 
     def ask(self, op: str, **parts: Any) -> dict[str, Any]:
-        """Send a request and return the answer; see `Session`."""
+        """Send a request and return the answer; see `PeerSession`."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({"op": op, **parts}) + "\n")
             self._process.stdin.flush()
-            line = self._answers.get(timeout=self._patience)
+            line = self._answers.get(timeout=self._timeout)
         except queue.Empty:
             self._process.kill()
-            raise PeerFailure(f"no answer to {op} within {self._patience:.0f} seconds") from None
+            raise PeerFailure(f"no answer to {op} within {self._timeout:.0f} seconds") from None
         except OSError:
             line = ""
         if not line:
@@ -87,7 +85,7 @@ class Process:
     def close(self) -> None:
         """End the process, kindly first."""
         with contextlib.suppress(PeerFailure):
-            self._patience = min(self._patience, 30.0)
+            self._timeout = min(self._timeout, 30.0)
             self.ask("stop")
         try:
             self._process.wait(10)
@@ -100,7 +98,7 @@ class Process:
                 with contextlib.suppress(OSError):
                     pipe.close()
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> PeerProcess:
         return self
 
     def __exit__(

@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lab.peers.catalogue import PeerError, chosen
+from lab.peers.environments import PeerError, chosen
 from lab.peers.process import PeerFailure
 from lab.speed.options import (
     CACHE,
     DATA,
     DEFAULT_WORKLOADS,
     OptionError,
-    Options,
+    RaceOptions,
     backend_of,
     environments_of,
     levels_of,
@@ -69,15 +69,11 @@ def speed(
         str, typer.Option(help="What ours runs on in w4 to w6: torch, openvino, auto.")
     ] = "torch",
     cache: Annotated[Path, typer.Option(help="Folder where checkpoints are kept.")] = CACHE,
-    profile: Annotated[
-        bool, typer.Option("--profile", help="Say where the time goes instead.")
-    ] = False,
-    label: Annotated[str, typer.Option(help="Name of the profile in profile.json.")] = "now",
 ) -> None:
     """Measure speed beside other libraries on the same models, texts and threads."""
 
-    def chosen_options() -> Options:
-        return Options(
+    def chosen_options() -> RaceOptions:
+        return RaceOptions(
             workloads=workloads_of(workloads),
             peers=chosen(peers),
             repeats=repeats,
@@ -93,10 +89,10 @@ def speed(
             cache=cache,
         )
 
-    raise typer.Exit(_guarded(chosen_options, output, label if profile else None))
+    raise typer.Exit(_guarded(chosen_options, output))
 
 
-def _guarded(options: Callable[[], Options], output: Path, label: str | None) -> int:
+def _guarded(options: Callable[[], RaceOptions], output: Path) -> int:
     """Measure, and turn what may go wrong into a line and an exit code."""
     from lab.speed.results import ResultsError
     from lab.speed.workloads.servers import ServerFailure
@@ -105,7 +101,7 @@ def _guarded(options: Callable[[], Options], output: Path, label: str | None) ->
 
     wrong = (OptionError, PeerError, DatasetError, ResultsError, FileNotFoundError)
     try:
-        return _measure(options(), output, label)
+        return _measure(options(), output)
     except RerankerError as error:
         return _fail(error.for_operator(), WRONG_INPUT)
     except wrong as error:
@@ -120,18 +116,13 @@ def _guarded(options: Callable[[], Options], output: Path, label: str | None) ->
         return INTERRUPTED
 
 
-def _measure(options: Options, output: Path, label: str | None) -> int:
-    from lab.speed import results, session, table
+def _measure(options: RaceOptions, output: Path) -> int:
+    from lab.speed import experiment, results, table
 
     command = shlex.join(["python", "-m", "lab.speed", *sys.argv[1:]])
     refused = 0
     with console.status("measuring") as status:
-        if label is not None:
-            table.show_profile(
-                session.run_profile(options, output, label, command, status.update), console
-            )
-            return 0
-        for _, found in session.run(options, output, command, status.update):
+        for _, found in experiment.run_workloads(options, output, command, status.update):
             table.show(found, console)
             states = [row["state"] for row in found["rows"]]
             refused += sum(state in (results.FAILED, results.DISAGREES) for state in states)

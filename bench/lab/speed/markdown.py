@@ -1,7 +1,7 @@
 """Tables for the documents, between markers, from the committed results.
 
 `<!-- speed: short -->` ... `<!-- end -->` holds the table of a README, `full` every row of
-every workload, `profile` where the time goes.
+every workload.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.peers.catalogue import OWN, PEERS
+from lab.peers.environments import OWN, PEERS
 from lab.speed import results
-from lab.speed.profile import profile_file
 from lab.speed.table import EXTRAS, number
 from lab.speed.workloads.encoders import NAIVE
 from lab.speed.workloads.serving import SEEN
@@ -39,7 +38,7 @@ def fill(text: str, folder: Path = RESULTS) -> str:
         ResultsError: a results file cannot be read.
         KeyError: a marker names no table.
     """
-    tables = {"short": _short, "full": _full, "profile": _profile}
+    tables = {"short": _short, "full": _full}
 
     def write(match: re.Match[str]) -> str:
         return f"<!-- speed: {match[1]} -->\n{tables[match[1]](folder)}\n<!-- end -->"
@@ -67,7 +66,7 @@ def _headline(each: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) ->
     """Whether a ratio belongs in the short table.
 
     The library as users call it against what a user of ours gets; any other library against
-    ours in its own number format; of the servers one level of load; of ours against ours what
+    ours in its own dtype; of the servers one level of load; of ours against ours what
     tells something of its own.
     """
     if _of_others(each["row"]):
@@ -105,20 +104,6 @@ def _full(folder: Path) -> str:
             lines.append(f"| {' | '.join(cells + [''] * (len(heads) - len(cells)))} |")
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, *_machines(found)]) if parts else "Not measured yet."
-
-
-def _profile(folder: Path) -> str:
-    found = profile_file.read(folder / profile_file.FILE)["runs"]
-    parts = []
-    for label, run in found.items():
-        names = list(next(iter(run["methods"].values()))["parts_ms"])
-        heads = (f"{label}, ms a request", "total", *names)
-        lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-        for method, each in run["methods"].items():
-            values = (each["total_ms"], *each["parts_ms"].values())
-            lines.append(f"| {method} | {' | '.join(f'{value:,.1f}' for value in values)} |")
-        parts.append("\n".join([*lines, "", f"`{run['command']}`, {_machine(run['machine'])}."]))
-    return "\n\n".join(parts) or "Not measured yet."
 
 
 def _label(row: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.peers.catalogue import PEERS, Peer
+from lab.peers.environments import PEERS, Peer
 
 WORKLOADS = ("w1", "w2", "w3", "w3m3", "w4", "w5", "w6")
 DEFAULT_WORKLOADS = ("w1", "w2", "w3", "w4", "w5")
@@ -22,7 +22,7 @@ class OptionError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RaceOptions:
     """The choices.
 
     Attributes:

@@ -8,7 +8,7 @@
        "command", "made": UTC time, "machine": {system, processor, cores, memory_gb, flags},
        "settings": {threads, device, repeats, data, ...}: what the workload ran with,
        "rows": [{
-         "name": side or setting, "dtype": number format,
+         "name": side or setting, "dtype": dtype,
          "state": measured | not installed | failed | disagrees, "why": null or one line,
          "versions": {package: version}, "settings": of the library,
          "rates": units a second, one a repeat, interleaved with the other rows,
@@ -56,7 +56,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """Return name and number format."""
+        """Return name and dtype."""
         return f"{self.name} {self.dtype}".strip()
 
     @property
@@ -80,7 +80,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WorkloadResult:
     """One workload's rows, and which of them to hold against which, by label."""
 
     title: str

@@ -59,21 +59,6 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         console.print(f"• {escape(note)}", soft_wrap=True)
 
 
-def show_profile(run: Mapping[str, Any], console: Console) -> None:
-    """Print where the time of each method goes, in milliseconds a request and in shares."""
-    methods = run["methods"]
-    table = Table(title="milliseconds a request", box=None, pad_edge=False, **_TITLE)
-    table.add_column("", no_wrap=True)
-    names = list(next(iter(methods.values()))["parts_ms"])
-    for heading in ("total", *names):
-        table.add_column(heading, justify="right")
-    for method, found in methods.items():
-        total = max(sum(found["parts_ms"].values()), 1e-9)
-        parts = [f"{value:,.1f} ({value / total:.0%})" for value in found["parts_ms"].values()]
-        table.add_row(method, f"{found['total_ms']:,.1f}", *parts)
-    console.print(table)
-
-
 def number(value: float | None) -> str:
     """Write a number with three significant digits, large ones whole."""
     if value is None:

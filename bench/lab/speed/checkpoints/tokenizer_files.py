@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lab.speed.checkpoints.checkpoints import Geometry
+    from tokenizers import Tokenizer
+
+    from lab.speed.checkpoints.geometry import Geometry
 
 _SPECIAL = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 
@@ -49,3 +51,13 @@ def write_json(path: Path, value: object) -> None:
     """Write a file of a checkpoint, with its folder where that is not there yet."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
+
+
+def tokenizer_at(folder: Path) -> Tokenizer:
+    """Return a checkpoint's tokenizer, bare."""
+    from tokenizers import Tokenizer
+
+    found: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    found.no_padding()
+    found.no_truncation()
+    return found

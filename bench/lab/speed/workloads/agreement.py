@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2, "float16": 5e-3, "int8": 5e-2}
-"""Largest difference in probability or cosine to the float32 reference, by number format.
+"""Largest difference in probability or cosine to the float32 reference, by dtype.
 
 bfloat16 has 8 bits of mantissa: a logit of 4 is off by up to 0.008 from rounding it alone, and
 every layer before it has rounded as well. Compare with the `deviation` of the reference's
@@ -32,7 +32,7 @@ def difference(scores: Scores, reference: Scores) -> float:
 
 
 def tolerance(dtype: str) -> float:
-    """Return the largest difference allowed for a number format."""
+    """Return the largest difference allowed for a dtype."""
     return TOLERANCES.get(dtype, TOLERANCES["float32"])
 
 

@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from lab.peers.catalogue import OWN, Peer, interpreter
-from lab.peers.process import Process
-from lab.speed.checkpoints import checkpoints
-from lab.speed.options import Options
-from lab.speed.results import Found, Row
+from lab.peers.environments import OWN, Peer, interpreter
+from lab.peers.process import PeerProcess
+from lab.speed.checkpoints import builders
+from lab.speed.checkpoints.geometry import MINILM_L6, XLMR_BASE, XLMR_LARGE, Geometry
+from lab.speed.checkpoints.tokenizer_files import tokenizer_at
+from lab.speed.options import RaceOptions
+from lab.speed.results import Row, WorkloadResult
 from lab.speed.workloads import texts
 from lab.speed.workloads.race import Observe, Side, race
 
@@ -25,23 +27,23 @@ WITH_OPENVINO = "reranker[openvino]"
 BI_WINDOW = 256  # that all-MiniLM-L6-v2 says of itself
 
 
-def w1(options: Options, observe: Observe) -> Found:
+def w1(options: RaceOptions, observe: Observe) -> WorkloadResult:
     """Measure the cross-encoder of MiniLM-L6 geometry on real pools."""
     folder = minilm(options)
     title = "W1 cross-encoder, MiniLM-L6"
-    return _measure(options, observe, title, folder, "cross-encoder", checkpoints.MINILM_L6)
+    return _measure(options, observe, title, folder, "cross-encoder", MINILM_L6)
 
 
-def w2(options: Options, observe: Observe, geometry: checkpoints.Geometry | None = None) -> Found:
+def w2(options: RaceOptions, observe: Observe, geometry: Geometry | None = None) -> WorkloadResult:
     """Measure the cross-encoder of bge-reranker-base's geometry on the same texts."""
-    sizes = geometry or checkpoints.XLMR_BASE
+    sizes = geometry or XLMR_BASE
     corpus = [*texts.collection(options.data).corpus.values()]
-    folder = checkpoints.xlmr_cross_encoder(options.cache / "w2", sizes, corpus)
+    folder = builders.xlmr_cross_encoder(options.cache / "w2", sizes, corpus)
     title = "W2 cross-encoder, XLM-R-base"
     return _measure(options, observe, title, folder, "cross-encoder", sizes, documents=50)
 
 
-def w3(options: Options, observe: Observe) -> Found:
+def w3(options: RaceOptions, observe: Observe) -> WorkloadResult:
     """Measure the bi-encoder all-MiniLM-L6-v2."""
     from lab.training.base import base_folder
 
@@ -53,39 +55,41 @@ def w3(options: Options, observe: Observe) -> Found:
         title,
         base_folder(),
         "bi-encoder",
-        checkpoints.MINILM_L6,
+        MINILM_L6,
         window=window,
     )
 
 
-def w3m3(options: Options, observe: Observe, geometry: checkpoints.Geometry | None = None) -> Found:
+def w3m3(
+    options: RaceOptions, observe: Observe, geometry: Geometry | None = None
+) -> WorkloadResult:
     """Measure a bi-encoder of bge-m3's geometry."""
-    sizes = geometry or checkpoints.XLMR_LARGE
+    sizes = geometry or XLMR_LARGE
     corpus = texts.collection(options.data).corpus.values()
-    folder = checkpoints.xlmr_bi_encoder(options.cache / "w3m3", sizes, corpus)
+    folder = builders.xlmr_bi_encoder(options.cache / "w3m3", sizes, corpus)
     title = "W3 bi-encoder, bge-m3 geometry"
     return _measure(options, observe, title, folder, "bi-encoder", sizes, documents=32)
 
 
-def minilm(options: Options) -> Path:
+def minilm(options: RaceOptions) -> Path:
     """Return the folder of the cross-encoder of W1, written when first asked for."""
     corpus = [*texts.collection(options.data).corpus.values()]
-    return checkpoints.minilm_cross_encoder(options.cache / "w1", corpus)
+    return builders.minilm_cross_encoder(options.cache / "w1", corpus)
 
 
 def _measure(
-    options: Options,
+    options: RaceOptions,
     observe: Observe,
     title: str,
     folder: Path,
     role: Role,
-    geometry: checkpoints.Geometry,
+    geometry: Geometry,
     *,
     documents: int = 100,
     window: int | None = None,
-) -> Found:
+) -> WorkloadResult:
     source = texts.collection(options.data)
-    tokenizer = texts.tokenizer_at(folder)
+    tokenizer = tokenizer_at(folder)
     pair = role == "cross-encoder"
     limit = window or geometry.window
     found = [
@@ -97,11 +101,11 @@ def _measure(
     pools = [(pool.query, pool.documents) for pool in found]
     rows = race(sides, pools, options.repeats, observe, len(sizes))
     flops = sum(geometry.flops(size) for size in sizes) / len(sizes)
-    return Found(
+    return WorkloadResult(
         title,
         "pairs/s" if pair else "documents/s",
         [_with_flops(row, flops) for row in rows],
-        duels(rows),
+        comparisons(rows),
         options.to_json()
         | {
             "data": source.name,
@@ -115,7 +119,7 @@ def _measure(
     )
 
 
-def sides_of(options: Options, folder: Path, role: Role, max_tokens: int) -> list[Side]:
+def sides_of(options: RaceOptions, folder: Path, role: Role, max_tokens: int) -> list[Side]:
     """Return all sides, the reference first, then the others, and ours in both formats."""
     load = {
         "role": role,
@@ -132,14 +136,14 @@ def sides_of(options: Options, folder: Path, role: Role, max_tokens: int) -> lis
     return sides + own_sides(options, load)
 
 
-def has_openvino(options: Options) -> bool:
+def has_openvino(options: RaceOptions) -> bool:
     """Whether the `openvino` extra can be measured here."""
     from reranker.backends.openvino import is_installed  # brings torch along
 
     return options.device == "cpu" and is_installed()
 
 
-def own_sides(options: Options, load: Mapping[str, Any]) -> list[Side]:
+def own_sides(options: RaceOptions, load: Mapping[str, Any]) -> list[Side]:
     """Return us as the base install runs, in float32 where that differs, and with OpenVINO."""
     start = _start(OWN, options)
     auto = "auto" if own_dtype(options) != "float32" else "float32"
@@ -150,7 +154,7 @@ def own_sides(options: Options, load: Mapping[str, Any]) -> list[Side]:
     return sides
 
 
-def duels(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def comparisons(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """Return who is held against whom.
 
     Our first row, which is what the base install gives, and the one with OpenVINO against every
@@ -166,13 +170,13 @@ def duels(rows: Sequence[Row]) -> list[tuple[str, str]]:
     ]
 
 
-def _start(peer: Peer, options: Options) -> Any:
+def _start(peer: Peer, options: RaceOptions) -> Any:
     python = interpreter(peer, options.environments)
-    return python and partial(Process, python, peer.adapter, options.threads)
+    return python and partial(PeerProcess, python, peer.adapter, options.threads)
 
 
-def own_dtype(options: Options) -> str:
-    """Return the number format that the engine chooses here."""
+def own_dtype(options: RaceOptions) -> str:
+    """Return the dtype that the engine chooses here."""
     from reranker.backends.device import choose
 
     return choose(options.device).dtype

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.peers.process import Session
-from lab.speed.checkpoints import checkpoints
-from lab.speed.options import Options
-from lab.speed.results import Found, Row
+from lab.peers.process import PeerSession
+from lab.speed.checkpoints.geometry import MINILM_L6
+from lab.speed.checkpoints.tokenizer_files import tokenizer_at
+from lab.speed.options import RaceOptions
+from lab.speed.results import Row, WorkloadResult
 from lab.speed.workloads import encoders, texts
 from lab.speed.workloads import methods as engine
 from lab.speed.workloads.race import Observe
@@ -35,16 +36,16 @@ class _Step:
 
 
 def w6(
-    options: Options,
+    options: RaceOptions,
     observe: Observe,
     documents: Sequence[int] = DOCUMENTS,
     tokens: Sequence[int] = TOKENS,
-) -> Found:
+) -> WorkloadResult:
     """Measure `fast` on 10 to 10,000 documents, and the cross-encoder on 16 to 512 tokens."""
     folder = encoders.minilm(options)
     source = texts.collection(options.data)
     query = texts.clean(next(iter(source.queries.values())))
-    tokenizer = texts.tokenizer_at(folder)
+    tokenizer = tokenizer_at(folder)
     taken = len(tokenizer.encode(query).ids) + 1  # the pair's own separator
     steps = [
         _Step(
@@ -56,7 +57,7 @@ def w6(
     ] + [
         _Step(
             f"standard, {size} tokens",
-            texts.snippets(source, tokenizer, FEW, min(size, checkpoints.MINILM_L6.window - taken)),
+            texts.snippets(source, tokenizer, FEW, min(size, MINILM_L6.window - taken)),
             {"method": "standard", "model_cross": "measured"},
         )
         for size in tokens
@@ -73,14 +74,16 @@ def w6(
     return _found(options, source.name, steps, loaded)
 
 
-def _run(session: Session, query: str, step: _Step) -> None:
+def _run(session: PeerSession, query: str, step: _Step) -> None:
     session.ask("texts", pools=[[query, step.documents]])
     answer = session.ask("run", arguments=step.arguments)
     step.rates.append(len(step.documents) / answer["seconds"])
     step.peak = max(step.peak, answer["peak_mb"] or 0.0)
 
 
-def _found(options: Options, data: str, steps: Sequence[_Step], loaded: dict[str, Any]) -> Found:
+def _found(
+    options: RaceOptions, data: str, steps: Sequence[_Step], loaded: dict[str, Any]
+) -> WorkloadResult:
     rows = [
         Row(
             step.name,
@@ -95,4 +98,4 @@ def _found(options: Options, data: str, steps: Sequence[_Step], loaded: dict[str
     base = "fast, 100 documents"
     against = [(name, base) for name in names if name.startswith("fast") and name != base]
     settings = options.to_json() | {"data": data, "tokens": SHORT, "documents": FEW}
-    return Found("W6 growth", "documents/s", rows, against, settings)
+    return WorkloadResult("W6 growth", "documents/s", rows, against, settings)

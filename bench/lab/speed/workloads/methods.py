@@ -14,10 +14,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from lab.peers.catalogue import OWN, interpreter
-from lab.peers.process import Process, Session
-from lab.speed.options import Options
-from lab.speed.results import Found, Row
+from lab.peers.environments import OWN, interpreter
+from lab.peers.process import PeerProcess, PeerSession
+from lab.speed.options import RaceOptions
+from lab.speed.results import Row, WorkloadResult
 from lab.speed.workloads import texts
 from lab.speed.workloads.race import Observe
 from reranker_bench.speed.statistics import percentiles
@@ -42,14 +42,14 @@ class _Cell:
     peak: float = 0.0
 
 
-def w4(options: Options, observe: Observe) -> Found:
+def w4(options: RaceOptions, observe: Observe) -> WorkloadResult:
     """Measure the methods through the engine, with the models it ships."""
     source = texts.collection(options.data)
     queries = options.queries or 2
     wanted = queries * (options.repeats + 1) * len(VARIANTS)
     found = texts.pools(source, wanted, options.documents or 100)
     with ExitStack() as stack:
-        sessions: dict[str, Session] = {}
+        sessions: dict[str, PeerSession] = {}
         loaded = {}
         for state, cache_mb in ((COLD, 0), (SEEN, CACHE_MB)):
             observe(f"loading the engine, {state}")
@@ -74,11 +74,11 @@ def w4(options: Options, observe: Observe) -> Found:
         "requests": queries,
         "documents": len(found[0].documents),
     }
-    return Found("W4 methods through the engine", "requests/s", rows, against, settings)
+    return WorkloadResult("W4 methods through the engine", "requests/s", rows, against, settings)
 
 
 def measure(
-    sessions: dict[str, Session],
+    sessions: dict[str, PeerSession],
     found: Sequence[texts.Pool],
     queries: int,
     repeats: int,
@@ -117,15 +117,15 @@ def _new_queries(found: Sequence[texts.Pool]) -> Iterator[str]:
             yield f"{pool.query} {turn}" if turn else pool.query
 
 
-def start(options: Options) -> Session:
+def start(options: RaceOptions) -> PeerSession:
     """Start an engine in a process of its own; it is not loaded yet."""
     python = interpreter(OWN, {})
     assert python is not None
-    return Process(python, OWN.adapter, options.threads)
+    return PeerProcess(python, OWN.adapter, options.threads)
 
 
 def load(
-    session: Session, options: Options, cache_mb: int, folder: Path | None = None
+    session: PeerSession, options: RaceOptions, cache_mb: int, folder: Path | None = None
 ) -> dict[str, Any]:
     """Load an engine; with a folder, the cross-encoder there is the one named "measured"."""
     return session.ask(

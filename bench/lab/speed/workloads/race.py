@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lab.peers.process import PeerFailure, Session
+from lab.peers.process import PeerFailure, PeerSession
 from lab.speed.results import DISAGREES, FAILED, NOT_INSTALLED, Row
 from lab.speed.workloads import agreement
 
@@ -26,14 +26,14 @@ class Side:
 
     Attributes:
         name: of the library.
-        dtype: number format it is asked for; "auto" leaves it to the side, which then says.
+        dtype: dtype it is asked for; "auto" leaves it to the side, which then says.
         start: begins a session; None where the library is not installed.
         load: parts of the request that loads it.
     """
 
     name: str
     dtype: str
-    start: Callable[[], Session] | None
+    start: Callable[[], PeerSession] | None
     load: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -42,7 +42,7 @@ class _Runner:
     """A side under way: its row so far, and its session while it is in the race."""
 
     row: Row
-    session: Session | None = None
+    session: PeerSession | None = None
     scores: agreement.Scores = ()
 
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.peers.catalogue import PEERS, interpreter
+from lab.peers.environments import PEERS, interpreter
 from lab.peers.process import environment
 from lab.peers.worker import peak_mb
-from lab.speed.options import Options
+from lab.speed.options import RaceOptions
 from reranker.hub.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from reranker_bench.speed.http_client import Address
 
@@ -56,7 +56,7 @@ class Server:
 def own(
     folder: Path,
     cross: Path,
-    options: Options,
+    options: RaceOptions,
     dtype: str = "auto",
     cache_mb: int = 0,
     backend: str | None = None,
@@ -67,7 +67,7 @@ def own(
         folder: where its config file and log go.
         cross: the checkpoint.
         options: device and threads.
-        dtype: number format.
+        dtype: dtype.
         cache_mb: memory for results.
         backend: that runs the models; the options' own if None.
     """
@@ -104,7 +104,9 @@ def _config(engine: Mapping[str, object], cross: Path) -> str:
 
 
 @contextlib.contextmanager
-def infinity(folder: Path, cross: Path, options: Options, dtype: str) -> Iterator[Server | None]:
+def infinity(
+    folder: Path, cross: Path, options: RaceOptions, dtype: str
+) -> Iterator[Server | None]:
     """Run infinity's server with its defaults; yields None where it is not installed."""
     python = interpreter(INFINITY, options.environments)
     if python is None:
@@ -121,7 +123,7 @@ def infinity(folder: Path, cross: Path, options: Options, dtype: str) -> Iterato
 
 @contextlib.contextmanager
 def _running(
-    command: Sequence[str], log: Path, ready: str, options: Options, patience: float = 300
+    command: Sequence[str], log: Path, ready: str, options: RaceOptions, timeout: float = 300
 ) -> Iterator[Server]:
     with socket.socket() as free:
         free.bind((HOST, 0))
@@ -134,7 +136,7 @@ def _running(
             env=environment(options.threads),
         )
     try:
-        _await_ready(process, f"http://{HOST}:{port}{ready}", log, patience)
+        _await_ready(process, f"http://{HOST}:{port}{ready}", log, timeout)
         yield Server(port, process)
     finally:
         process.terminate()
@@ -145,8 +147,8 @@ def _running(
             process.wait()
 
 
-def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path, patience: float) -> None:
-    end = time.monotonic() + patience
+def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path, timeout: float) -> None:
+    end = time.monotonic() + timeout
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(urllib.error.URLError, OSError):
             if urllib.request.urlopen(url, timeout=5).status == 200:

@@ -2,7 +2,7 @@
 
 Small `fast` requests with nothing kept and with documents seen before; all methods and sizes mixed;
 and one cross-encoder on ours, with torch and with OpenVINO, and on infinity's, each in float32 and
-in the number format that ours would choose.
+in the dtype that ours would choose.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab.peers.catalogue import OWN
-from lab.speed.options import Options
-from lab.speed.results import DISAGREES, FAILED, MEASURED, NOT_INSTALLED, Found, Row
+from lab.peers.environments import OWN
+from lab.speed.checkpoints.tokenizer_files import tokenizer_at
+from lab.speed.options import RaceOptions
+from lab.speed.results import DISAGREES, FAILED, MEASURED, NOT_INSTALLED, Row, WorkloadResult
 from lab.speed.workloads import agreement, encoders, servers, texts, traffic
 from lab.speed.workloads.race import Observe
 from reranker_bench.speed import closed_loop, http_client
@@ -46,11 +47,11 @@ class _Line:
     loads: dict[int, list[closed_loop.Load]] = field(default_factory=dict)
 
 
-def w5(options: Options, observe: Observe) -> Found:
+def w5(options: RaceOptions, observe: Observe) -> WorkloadResult:
     """Measure the servers."""
     cross = encoders.minilm(options)
     source = texts.collection(options.data)
-    tokenizer = texts.tokenizer_at(cross)
+    tokenizer = tokenizer_at(cross)
     queries = [texts.clean(query) for query in source.queries.values()]
     documents = texts.snippets(source, tokenizer, TEXTS, TOKENS)
     with ExitStack() as stack:
@@ -64,11 +65,13 @@ def w5(options: Options, observe: Observe) -> Found:
         "seconds": options.seconds,
         "tokens": TOKENS,
     }
-    return Found("W5 HTTP servers", "requests/s", rows, _duels(lines, options.clients), settings)
+    return WorkloadResult(
+        "W5 HTTP servers", "requests/s", rows, _comparisons(lines, options.clients), settings
+    )
 
 
 def _start(
-    options: Options,
+    options: RaceOptions,
     cross: Path,
     folder: Path,
     material: tuple[list[str], list[str]],
@@ -93,9 +96,9 @@ def _start(
 
 
 def _rivals(
-    options: Options, cross: Path, folder: Path, dtype: str
+    options: RaceOptions, cross: Path, folder: Path, dtype: str
 ) -> dict[str, Callable[[], AbstractContextManager[servers.Server | None]]]:
-    """Return what starts each server of the cross-encoder in a number format."""
+    """Return what starts each server of the cross-encoder in a dtype."""
 
     def own(backend: str) -> AbstractContextManager[servers.Server]:
         place = _sub(folder, f"{backend}-{dtype}")
@@ -144,7 +147,7 @@ def _scores(line: _Line) -> list[float]:
     return [found[index] for index in sorted(found)]
 
 
-def _measure(lines: Sequence[_Line], options: Options, observe: Observe) -> None:
+def _measure(lines: Sequence[_Line], options: RaceOptions, observe: Observe) -> None:
     """Load the servers in turns, level by level, after a few requests off the clock."""
     for line in lines:
         assert line.server is not None
@@ -185,7 +188,7 @@ def _label(line: _Line, clients: int) -> str:
     return f"{line.name}, {clients} client{'s' if clients > 1 else ''}"
 
 
-def _duels(lines: Sequence[_Line], levels: Sequence[int]) -> list[tuple[str, str]]:
+def _comparisons(lines: Sequence[_Line], levels: Sequence[int]) -> list[tuple[str, str]]:
     """Hold many clients against one, and our servers against infinity's in the same format."""
     places = [
         (line, clients, f"{_label(line, clients)} {line.dtype}".strip())

@@ -101,13 +101,3 @@ def snippets(
         window = " ".join([str(number), *words[start : start + tokens]])
         made.append(cut(window, tokenizer, tokens))
     return made
-
-
-def tokenizer_at(folder: Path) -> Tokenizer:
-    """Return a checkpoint's tokenizer, bare."""
-    from tokenizers import Tokenizer
-
-    found: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    found.no_padding()
-    found.no_truncation()
-    return found

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from support.peers import FAKE, POOLS
 
-from lab.peers.process import PeerFailure, Process, environment
+from lab.peers.process import PeerFailure, PeerProcess, environment
 
 PYTHON = Path(sys.executable)
 
 
 @pytest.fixture
 def process():
-    with Process(PYTHON, FAKE, threads=1, patience=20) as process:
+    with PeerProcess(PYTHON, FAKE, threads=1, timeout=20) as process:
         yield process
 
 
@@ -65,7 +65,7 @@ def test_a_worker_that_hangs_is_given_up(tmp_path) -> None:
     hanging = tmp_path / "hanging.py"
     hanging.write_text("import time\nPACKAGES = ()\ndef load(wanted):\n    time.sleep(60)\n")
     with (
-        Process(PYTHON, hanging, threads=1, patience=1) as process,
+        PeerProcess(PYTHON, hanging, threads=1, timeout=1) as process,
         pytest.raises(PeerFailure, match="no answer to load within 1 seconds"),
     ):
         process.ask("load")

@@ -10,9 +10,9 @@ import torch
 from support.peers import InProcess
 from transformers import XLMRobertaForSequenceClassification
 
-from lab.peers.catalogue import OWN, PEERS
-from lab.speed.checkpoints import checkpoints
-from lab.speed.checkpoints.checkpoints import XLMR_BASE, Geometry
+from lab.peers.environments import OWN, PEERS
+from lab.speed.checkpoints import builders
+from lab.speed.checkpoints.builders import XLMR_BASE, Geometry
 from lab.speed.workloads import agreement
 from lab.speed.workloads.texts import tokenizer_at
 
@@ -51,8 +51,8 @@ def scores_of(adapter, folder, role, dtype="float32"):
 @pytest.mark.parametrize(
     ("role", "build"),
     [
-        ("cross-encoder", checkpoints.xlmr_cross_encoder),
-        ("bi-encoder", checkpoints.xlmr_bi_encoder),
+        ("cross-encoder", builders.xlmr_cross_encoder),
+        ("bi-encoder", builders.xlmr_bi_encoder),
     ],
 )
 def test_ours_and_theirs_compute_the_same(role, build, tmp_path, caplog) -> None:
@@ -66,17 +66,17 @@ def test_ours_and_theirs_compute_the_same(role, build, tmp_path, caplog) -> None
 
 
 def test_a_folder_is_built_once_and_anew_if_that_was_broken_off(tmp_path) -> None:
-    folder = checkpoints.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS)
+    folder = builders.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS)
     before = (folder / "model.safetensors").stat().st_mtime_ns
-    assert checkpoints.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS) == folder
+    assert builders.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS) == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
-    (folder / checkpoints.DONE).unlink()
-    checkpoints.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS)
+    (folder / builders.DONE).unlink()
+    builders.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS)
     assert (folder / "model.safetensors").stat().st_mtime_ns != before
 
 
 def test_a_head_reads_what_differs_most_between_texts(tmp_path) -> None:
-    folder = checkpoints.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS)
+    folder = builders.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS)
     model = XLMRobertaForSequenceClassification.from_pretrained(folder).eval()
     head = model.classifier.out_proj
     reached: list[torch.Tensor] = []
@@ -95,7 +95,7 @@ def test_a_head_reads_what_differs_most_between_texts(tmp_path) -> None:
 
 
 def test_older_libraries_find_a_tokenizer_class_they_know(tmp_path) -> None:
-    folder = checkpoints.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS)
+    folder = builders.xlmr_cross_encoder(tmp_path / "w", TINY, TEXTS)
     config = json.loads((folder / "tokenizer_config.json").read_text())
     assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert config["model_max_length"] == TINY.window

@@ -9,8 +9,8 @@ import typer
 from support.peers import FAKE
 from typer.testing import CliRunner
 
-from lab.peers import catalogue
-from lab.peers.catalogue import Peer
+from lab.peers import environments
+from lab.peers.environments import Peer
 from lab.speed.__main__ import speed
 from lab.speed.results import Row
 from lab.speed.workloads import encoders
@@ -22,7 +22,7 @@ def run(monkeypatch, checkpoint, tmp_path):
         Peer("sentence-transformers", "pip", FAKE),
         Peer("absent", "no-such-package", FAKE),
     )
-    monkeypatch.setattr(catalogue, "PEERS", peers)
+    monkeypatch.setattr(environments, "PEERS", peers)
     monkeypatch.setattr(encoders, "OWN", Peer("reranker", "pip", FAKE))
     monkeypatch.setattr(encoders, "minilm", lambda options: checkpoint("bert-cross"))
 
@@ -99,7 +99,7 @@ def test_ours_is_held_against_its_equals() -> None:
         Row(encoders.WITH_OPENVINO, "int8"),
     ]
     theirs = ("sentence-transformers float32", "sentence-transformers bfloat16")
-    assert encoders.duels(rows) == [
+    assert encoders.comparisons(rows) == [
         *(("reranker bfloat16", rival) for rival in theirs),
         ("reranker float32", theirs[0]),
         *(("reranker[openvino] int8", rival) for rival in theirs),

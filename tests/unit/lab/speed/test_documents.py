@@ -11,7 +11,7 @@ from lab.speed import markdown
 ROOT = Path(__file__).parents[4]
 
 
-@pytest.mark.parametrize("name", ["README.md", "bench/README.md", "bench/PROFILE.md"])
+@pytest.mark.parametrize("name", ["README.md", "bench/README.md"])
 def test_the_tables_are_generated(name) -> None:
     text = (ROOT / name).read_text("utf-8")
     assert markdown.fill(text) == text, "run tests/support/readme.py"

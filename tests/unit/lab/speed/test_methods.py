@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.peers import InProcess
 
-from lab.speed.options import Options
+from lab.speed.options import RaceOptions
 from lab.speed.workloads import encoders, growth
 from lab.speed.workloads import methods as engine
 from lab.speed.workloads.methods import COLD, SEEN, VARIANTS
@@ -32,7 +32,7 @@ def test_sizes_grow_in_turns(monkeypatch, checkpoint) -> None:
     session = InProcess()
     monkeypatch.setattr(encoders, "minilm", lambda options: checkpoint("bert-cross"))
     monkeypatch.setattr(engine, "start", lambda options: session)
-    found = growth.w6(Options(repeats=2), lambda _: None, documents=(100, 200), tokens=(16, 32))
+    found = growth.w6(RaceOptions(repeats=2), lambda _: None, documents=(100, 200), tokens=(16, 32))
     names = [
         "fast, 100 documents",
         "fast, 200 documents",

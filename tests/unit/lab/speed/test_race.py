@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.peers import POOLS, InProcess
 
-from lab.speed.results import DISAGREES, FAILED, MEASURED, NOT_INSTALLED, Found
+from lab.speed.results import DISAGREES, FAILED, MEASURED, NOT_INSTALLED, WorkloadResult
 from lab.speed.workloads import agreement
 from lab.speed.workloads.race import Side, race
 
@@ -67,7 +67,9 @@ def test_a_peer_that_fails_does_not_stop_the_others(loaded) -> None:
 
 def test_ratios_leave_out_who_was_not_measured(loaded) -> None:
     rows = rows_of([side("a", loaded), Side("absent", "float32", None), side("b", loaded)])
-    found = Found("t", "u", rows, [("a float32", "b float32"), ("a float32", "absent float32")])
+    found = WorkloadResult(
+        "t", "u", rows, [("a float32", "b float32"), ("a float32", "absent float32")]
+    )
     assert [each["against"] for each in found.ratios()] == ["b float32"]
 
 

@@ -7,8 +7,7 @@ import json
 import pytest
 
 from lab.speed import markdown, plot, results
-from lab.speed.profile import profile_file
-from lab.speed.results import NOT_INSTALLED, Found, ResultsError, Row
+from lab.speed.results import NOT_INSTALLED, ResultsError, Row, WorkloadResult
 
 ROWS = [
     Row(
@@ -31,7 +30,9 @@ ORIGIN = {
 
 @pytest.fixture
 def folder(tmp_path):
-    found = Found("W1 cross-encoder", "pairs/s", ROWS, AGAINST, {"threads": 2, "repeats": 3})
+    found = WorkloadResult(
+        "W1 cross-encoder", "pairs/s", ROWS, AGAINST, {"threads": 2, "repeats": 3}
+    )
     results.keep(tmp_path / results.FILE, {"w1": found.to_json() | ORIGIN})
     return tmp_path
 
@@ -60,10 +61,9 @@ def test_another_run_replaces_its_workloads_and_keeps_the_others(folder) -> None
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2, "workloads": {}}', '{"schema": 1}'])
 def test_another_file_of_the_name_is_not_overwritten(tmp_path, text) -> None:
-    for read, name in ((results.read, results.FILE), (profile_file.read, profile_file.FILE)):
-        (tmp_path / name).write_text(text)
-        with pytest.raises(ResultsError, match=name):
-            read(tmp_path / name)
+    (tmp_path / results.FILE).write_text(text)
+    with pytest.raises(ResultsError, match=results.FILE):
+        results.read(tmp_path / results.FILE)
 
 
 def test_the_short_table_has_rates_ratio_version_and_machine(folder) -> None:
@@ -82,15 +82,6 @@ def test_the_full_table_lists_who_is_not_installed(folder) -> None:
     text = markdown.fill("<!-- speed: full -->\n<!-- end -->", folder)
     assert "| infinity-emb float32 | not installed | see `make speed-peers` |" in text
     assert "| reranker bfloat16 | 40 | 38 to 42 | 700 |" in text
-
-
-def test_the_profile_table_has_a_line_a_method(tmp_path) -> None:
-    assert "Not measured yet." in markdown.fill("<!-- speed: profile -->\n<!-- end -->", tmp_path)
-    methods = {"fast": {"total_ms": 12.0, "parts_ms": {"tokenise": 2.0, "linear": 10.0}}}
-    profile_file.keep(tmp_path / "profile.json", "before", {**ORIGIN, "methods": methods})
-    profile_file.keep(tmp_path / "profile.json", "after", {**ORIGIN, "methods": methods})
-    text = markdown.fill("<!-- speed: profile -->\n<!-- end -->", tmp_path)
-    assert text.count("| fast | 12.0 | 2.0 | 10.0 |") == 2
 
 
 def test_text_without_markers_is_left_alone(folder) -> None:

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.peers.catalogue import PEERS
-from lab.speed.options import Options
+from lab.peers.environments import PEERS
+from lab.speed.options import RaceOptions
 from lab.speed.workloads import encoders, servers, serving
 
 
@@ -56,7 +56,7 @@ def measure(monkeypatch, checkpoint):
         monkeypatch.setattr(encoders, "minilm", lambda options: checkpoint("bert-cross"))
         monkeypatch.setattr(serving.servers, "own", lambda *_, **__: running())
         monkeypatch.setattr(serving.servers, "infinity", infinity)
-        chosen = Options(**{"repeats": 2, "seconds": 0.05, "clients": (1, 2), **options})
+        chosen = RaceOptions(**{"repeats": 2, "seconds": 0.05, "clients": (1, 2), **options})
         return serving.w5(chosen, lambda _: None)
 
     return measure
@@ -117,7 +117,7 @@ def test_a_process_that_ends_is_no_server(tmp_path) -> None:
     with (
         pytest.raises(servers.ServerFailure, match="cannot open"),
         servers._running(
-            ["sh", "-c", "echo cannot open >&2; exit 1"], tmp_path / "log", "/", Options()
+            ["sh", "-c", "echo cannot open >&2; exit 1"], tmp_path / "log", "/", RaceOptions()
         ),
     ):
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lab.speed.checkpoints.tokenizer_files import tokenizer_at
 from lab.speed.workloads import texts
 from lab.speed.workloads.texts import Pool
 from reranker_bench.data.collections import open_collection
@@ -16,7 +17,7 @@ def folder(checkpoint):
 
 @pytest.fixture(scope="module")
 def tokenizer(folder):
-    return texts.tokenizer_at(folder)
+    return tokenizer_at(folder)
 
 
 def test_a_pool_fits_the_window_with_its_query(tokenizer) -> None:

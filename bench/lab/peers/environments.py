@@ -26,7 +26,7 @@ class Peer:
         package: the distribution whose presence says that it is installed.
         adapter: file of the adapter.
         environment: short name of the environment that `make speed-peers` makes; None for ours.
-        dtypes: number formats to measure it in, on a CPU.
+        dtypes: dtypes to measure it in, on a CPU.
         roles: what it can be measured as.
     """
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from lab.speed import machine, plot, results
-from lab.speed.options import Options
-from lab.speed.results import Found
-from lab.speed.workloads import encoders, growth, serving, texts
+from lab.speed.options import RaceOptions
+from lab.speed.results import WorkloadResult
+from lab.speed.workloads import encoders, growth, serving
 from lab.speed.workloads import methods as engine
 from lab.speed.workloads.race import Observe
 from reranker_bench import environment
 
 PLOT = "speed.png"
-RUNNERS: Mapping[str, Callable[[Options, Observe], Found]] = {
+RUNNERS: Mapping[str, Callable[[RaceOptions, Observe], WorkloadResult]] = {
     "w1": encoders.w1,
     "w2": encoders.w2,
     "w3": encoders.w3,
@@ -27,8 +27,8 @@ RUNNERS: Mapping[str, Callable[[Options, Observe], Found]] = {
 }
 
 
-def run(
-    options: Options, output: Path, command: str, observe: Observe
+def run_workloads(
+    options: RaceOptions, output: Path, command: str, observe: Observe
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Measure workload after workload, and keep each as soon as it is done.
 
@@ -48,37 +48,6 @@ def run(
         found = RUNNERS[name](options, observe).to_json() | _origin(command)
         plot.write(results.keep(path, {name: found}), output / PLOT)
         yield name, found
-
-
-def run_profile(
-    options: Options, output: Path, label: str, command: str, observe: Observe
-) -> dict[str, Any]:
-    """Profile every method, and keep it under a label; return what is kept.
-
-    Raises:
-        DatasetError, ResultsError, RerankerError: as they come.
-    """
-    from lab.speed.profile import profile, profile_file
-    from reranker.engine import Reranker
-    from reranker.settings import Settings
-
-    path = output / profile_file.FILE
-    profile_file.read(path)
-    source = texts.collection(options.data)
-    pools = texts.pools(source, options.queries or 1, options.documents or 100)
-    chosen = {"backend": options.backend, "device": options.device, "threads": options.threads}
-    settings = Settings.model_validate({"offline": True, "cache_mb": 0, **chosen})
-    with Reranker(settings) as reranker:
-        methods = profile.profile(reranker, pools, options.repeats, observe)
-        found = {
-            **_origin(command),
-            "machine": machine.describe() | environment.machine(reranker),
-            "settings": options.to_json()
-            | {"data": source.name, "documents": len(pools[0].documents)},
-            "methods": methods,
-        }
-    profile_file.keep(path, label, found)
-    return found
 
 
 def _origin(command: str) -> dict[str, Any]:

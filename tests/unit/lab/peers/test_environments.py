@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.peers import catalogue
-from lab.peers.catalogue import PEERS, PeerError, chosen, interpreter, python_of
+from lab.peers import environments
+from lab.peers.environments import PEERS, PeerError, chosen, interpreter, python_of
 from lab.speed.options import WORKLOADS, OptionError, environments_of, levels_of, workloads_of
 
 
@@ -25,7 +25,7 @@ def test_peers_are_named_without_regard_to_case() -> None:
 
 
 def test_every_adapter_is_there() -> None:
-    assert all(peer.adapter.is_file() for peer in (*PEERS, catalogue.OWN))
+    assert all(peer.adapter.is_file() for peer in (*PEERS, environments.OWN))
 
 
 def test_a_package_that_is_nowhere_has_no_interpreter(tmp_path) -> None:

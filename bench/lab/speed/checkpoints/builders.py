@@ -1,18 +1,23 @@
 """Checkpoints that every library can load: the geometry of well-known models.
 
-Speed does not depend on the weights, so the large ones are random (seeded); only their scores
-must be told apart. The files are what older versions of the libraries read as well.
+Speed does not depend on the weights, so the large ones are random (seeded); their scores must
+only differ from text to text. Older versions of the libraries read the files as well.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.speed.checkpoints.tokenizer_files import set_window, write_json, write_tokenizer
+from lab.speed.checkpoints.geometry import MINILM_L6, Geometry
+from lab.speed.checkpoints.tokenizer_files import (
+    set_window,
+    tokenizer_at,
+    write_json,
+    write_tokenizer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,32 +30,6 @@ _WORDS = 5.0
 _SAMPLE = 16
 _DEVIATION = 0.5
 """Of the logits that a fresh classifier is scaled to, so that a difference would show."""
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """The sizes of a transformer."""
-
-    layers: int
-    hidden: int
-    heads: int
-    inner: int
-    vocabulary: int
-    window: int = 512
-
-    def flops(self, tokens: int) -> float:
-        """Return floating-point operations of the layers for one input, a multiply-add as two.
-
-        Projections and the feed-forward block: 8 h^2 + 4 h i a token and layer; the two products
-        of attention: 4 n^2 h a layer (Vaswani et al., 2017). Embeddings and norms are left out.
-        """
-        linear = tokens * (8 * self.hidden**2 + 4 * self.hidden * self.inner)
-        return float(self.layers * (linear + 4 * tokens**2 * self.hidden))
-
-
-MINILM_L6 = Geometry(6, 384, 12, 1536, 30_522)
-XLMR_BASE = Geometry(12, 768, 12, 3072, 250_002)
-XLMR_LARGE = Geometry(24, 1024, 16, 4096, 250_002)
 
 
 def minilm_cross_encoder(folder: Path, texts: Sequence[str]) -> Path:
@@ -143,8 +122,6 @@ def _spread(model: Any, head: Any, folder: Path, texts: Sequence[str]) -> None:
     taken at random texts hardly differ, and scaling that up would show little but rounding.
     """
     import torch
-
-    from lab.speed.workloads.texts import tokenizer_at
 
     tokenizer = tokenizer_at(folder)
     model.eval()
