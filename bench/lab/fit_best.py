@@ -69,24 +69,24 @@ class Fitting:
 
     def tables(self, names: Sequence[str], queries: int, depth: int, *, fit: bool) -> list[Table]:
         """Return the collections' features by the bi-encoder."""
-        made = []
+        tables = []
         for name in names:
             sample = draw(load(self.options.data / name), queries, depth, prefer_unseen=fit)
             progress(f"{name}: {len(sample.queries)} queries, {len(sample.texts)} documents")
             parts = (sample, self.bi, self.bank, self.options.cache)
             values = features.bi_features(*parts) | placebo_features(*parts)
-            made.append(features.tabulate(sample, values))
-        return made
+            tables.append(features.tabulate(sample, values))
+        return tables
 
     def with_cross(self, tables: Sequence[Table]) -> list[Table]:
         """Return tables with the cross-encoder's logits beside the other features."""
         cross = self.models.cross_encoder(self.options.model_cross)
-        made = []
+        found = []
         for table in tables:
             progress(f"{table.sample.name}: {len(table.relevant)} pairs for {cross.name}")
             logits = features.cross_features(table.sample, cross, self.options.cache)
-            made.append(features.tabulate(table.sample, table.values | logits))
-        return made
+            found.append(features.tabulate(table.sample, table.values | logits))
+        return found
 
     def write(
         self, cross: str | None, fusion: WeightedSum, tables: Sequence[Table], pull: float
@@ -114,14 +114,14 @@ class Fitting:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = _parser().parse_args(arguments)
-    run, say = Fitting(options), Teller()
+    run, add = Fitting(options), ReportLines()
     training = run.tables(TRAINING, options.queries, options.depth, fit=True)
     reported = run.tables(REPORTED, options.report_queries, 100, fit=False)
     term_sets = [*ablation.ADDED_IN_TURN, *ablation.OTHER_SETS, *ablation.PLACEBOS]
-    report.show(say, "Without a cross-encoder", training, reported, term_sets, options.pull)
+    report.show(add, "Without a cross-encoder", training, reported, term_sets, options.pull)
     alone = fit(training, options.alone, options.pull)
     run.write(None, alone, training, options.pull)
-    calibrated(say, alone, training, reported)
+    calibrated(add, alone, training, reported)
     if options.model_cross:
         parts = [t.only(unseen(t.sample)[: options.cross_queries]) for t in training]
         held_out = run.with_cross([part for part in parts if part.sample.queries])
@@ -137,35 +137,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         term_sets = [*ablation.ADDED_IN_TURN[:2], *ablation.WITH_CROSS]
         report.show(
-            say, "With the cross-encoder", held_out, reported, term_sets, options.cross_pull
+            add, "With the cross-encoder", held_out, reported, term_sets, options.cross_pull
         )
-        calibrated(say, together, held_out, reported)
+        calibrated(add, together, held_out, reported)
         report.reliability(
-            say, "The cross-encoder", lambda t: t.values["cross_encoder"], held_out, reported
+            add, "The cross-encoder", lambda t: t.values["cross_encoder"], held_out, reported
         )
-        report.cascade(say, reported)
+        report.cascade(add, reported)
     if options.report:
-        options.report.write_text("\n".join([INTRODUCTION, *say.told, ""]), encoding="utf-8")
+        options.report.write_text("\n".join([INTRODUCTION, *add.lines, ""]), encoding="utf-8")
     return 0
 
 
 def calibrated(
-    say: Teller, fusion: WeightedSum, training: Sequence[Table], reported: Sequence[Table]
+    add: ReportLines, fusion: WeightedSum, training: Sequence[Table], reported: Sequence[Table]
 ) -> None:
     """Print the reliability of a fusion's scores."""
     title = f"Scores of `best` ({', '.join(fusion.terms)})"
-    report.reliability(say, title, lambda t: fusion.logits(t.values), training, reported)
+    report.reliability(add, title, lambda t: fusion.logits(t.values), training, reported)
 
 
-class Teller:
+class ReportLines:
     """Writes lines to standard output and remembers those that belong into the report."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.lines: list[str] = []
 
     def __call__(self, line: str) -> None:
-        """Tell a line of the report."""
-        self.told.append(line)
+        """Add a line to the report."""
+        self.lines.append(line)
         progress(line)
 
 

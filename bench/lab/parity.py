@@ -32,7 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     EXACT: {"dtype": "float32", "backend": "torch"},
     "bfloat16": {"dtype": "bfloat16", "backend": "torch"},
     "float16": {"dtype": "float16", "backend": "torch"},
-    # int8 where the CPU multiplies that fast; the last lines say what ran
+    # int8 where the CPU multiplies that fast; the last lines show what ran
     "openvino": {"dtype": "auto", "backend": "openvino"},
 }
 METHODS = {"fast": None, "standard": CROSS, "best": CROSS}
@@ -62,8 +62,8 @@ def gains(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 1 where a variant is off by more than the bound."""
     options = _parser().parse_args(arguments)
-    say(f"{machine()['processor']}; {options.queries} queries a collection\n")
-    say(
+    show(f"{machine()['processor']}; {options.queries} queries a collection\n")
+    show(
         "| set | method | variant | float32 | this variant | points | worst query |\n"
         + "|---" * 7
         + "|"
@@ -81,8 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         for variant, engine in engines.items():
             ran = ", ".join(f"{m.id} {m.backend} {m.dtype}" for m in engine.models.loaded())
-            say(f"\n{variant}: {ran}.")
-    say(f"\nLargest difference: {worst:.2f} points; the bound is {BOUND}.")
+            show(f"\n{variant}: {ran}.")
+    show(f"\nLargest difference: {worst:.2f} points; the bound is {BOUND}.")
     return int(worst > BOUND)
 
 
@@ -99,7 +99,7 @@ def compare(
         exact = found.pop(EXACT)
         for variant, after in found.items():
             lost = [100 * (after[query] - exact[query]) for query in queries]
-            say(
+            show(
                 f"| {source.name} | `{method}` | {variant} | {measures.mean(exact):.4f} "
                 f"| {measures.mean(after):.4f} | {np.mean(lost):+.2f} | {min(lost):+.1f} |"
             )
@@ -107,7 +107,7 @@ def compare(
     return worst
 
 
-def say(line: str) -> None:
+def show(line: str) -> None:
     """Write one line to standard output."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

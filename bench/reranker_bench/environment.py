@@ -1,4 +1,4 @@
-"""The machine and the versions that numbers were made with."""
+"""The machine and the package versions behind a measurement."""
 
 from __future__ import annotations
 

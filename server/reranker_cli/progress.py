@@ -26,7 +26,7 @@ _SHOWN_FAILURES = 5
 
 
 class Bars:
-    """One bar a phase, on a console; see `compare.Observer`."""
+    """One bar a phase, on a console; see `runner.Observer`."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -61,7 +61,7 @@ class Bars:
             self._bar = self._progress.add_task(phase, total=total, completed=done)
 
     def step(self, task: Task, error: str | None = None) -> None:
-        """Move the bar on; say the first failures at once."""
+        """Move the bar on; show the first failures at once."""
         if self._bar is not None:
             self._progress.advance(self._bar)
         if error is not None:

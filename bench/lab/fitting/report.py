@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from reranker.pipeline.fusion import WeightedSum
     from reranker_bench.tuning.features import Table
 
-    Say = Callable[[str], None]
+    AddLine = Callable[[str], None]
 
 RANKED = ("cosine", "attention", "cross_encoder")
 EDGES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def show(
-    say: Say,
+    add: AddLine,
     title: str,
     training: Sequence[Table],
     reported: Sequence[Table],
@@ -40,26 +40,26 @@ def show(
     Training collections are scored by weights fitted on the others, the rest by weights fitted
     on all of them, which the last column shows.
     """
-    say(f"\n## {title}: nDCG@10, pull {pull}\n")
+    add(f"\n## {title}: nDCG@10, pull {pull}\n")
     names = [table.sample.name for table in (*training, *reported)]
     header = [*names[: len(training)], "mean", *names[len(training) :], "mean", "weights"]
-    say("| terms | " + " | ".join(header) + " |")
-    say("|---" * (len(header) + 1) + "|")
+    add("| terms | " + " | ".join(header) + " |")
+    add("|---" * (len(header) + 1) + "|")
     for terms in term_sets:
         inside = [
             measures.mean(values) for values in ablation.left_out(training, terms, pull).values()
         ]
         fusion = fit(training, terms, pull)
         outside = [measures.mean(ablation.ndcg_of(fusion, table)) for table in reported]
-        _row(say, " + ".join(terms), inside, outside, fusion)
+        _row(add, " + ".join(terms), inside, outside, fusion)
     known = reported[0].values if reported else training[0].values
     ranked = tuple(name for name in RANKED if name in known)
     inside, outside = _rrf(training, ranked), _rrf(reported, ranked)
-    _row(say, f"RRF of {' + '.join(ranked)}", inside, outside)
+    _row(add, f"RRF of {' + '.join(ranked)}", inside, outside)
 
 
 def _row(
-    say: Say,
+    add: AddLine,
     name: str,
     inside: list[float],
     outside: list[float],
@@ -67,7 +67,7 @@ def _row(
 ) -> None:
     cells = [f"{value:.3f}" for value in (*inside, np.mean(inside), *outside, np.mean(outside))]
     weights = "" if fusion is None else " ".join(f"{t.weight:.2f}" for t in fusion.terms.values())
-    say("| " + " | ".join([name, *cells, weights]) + " |")
+    add("| " + " | ".join([name, *cells, weights]) + " |")
 
 
 def _rrf(tables: Sequence[Table], names: Sequence[str]) -> list[float]:
@@ -82,7 +82,7 @@ def _rrf(tables: Sequence[Table], names: Sequence[str]) -> list[float]:
 
 
 def reliability(
-    say: Say,
+    add: AddLine,
     title: str,
     logits: Callable[[Table], NDArray[np.float64]],
     training: Sequence[Table],
@@ -95,15 +95,15 @@ def reliability(
     Calibration of Modern Neural Networks", ICML 2017).
 
     Args:
-        say: writes a line.
+        add: takes a line.
         title: of the table.
         logits: maps a table to the (pairs,) logits whose sigmoid is the score.
         training: the collections that the calibration was fitted on, taken together.
         reported: collections that it was not fitted on, each for itself.
     """
-    say(f"\n## {title}: share of relevant candidates by score")
-    say("\n| score | " + " | ".join(["fitted on", *(t.sample.name for t in reported)]) + " |")
-    say("|---" * (len(reported) + 2) + "|")
+    add(f"\n## {title}: share of relevant candidates by score")
+    add("\n| score | " + " | ".join(["fitted on", *(t.sample.name for t in reported)]) + " |")
+    add("|---" * (len(reported) + 2) + "|")
     groups = [list(training), *([table] for table in reported)]
     pairs = [
         (
@@ -117,9 +117,9 @@ def reliability(
         for scores, relevant in pairs:
             inside = (scores >= low) & (scores < high)
             cells.append(f"{relevant[inside].mean():.2f} of {inside.sum()}" if inside.any() else "")
-        say(f"| {low:.2f} to {high:.2f} | " + " | ".join(cells) + " |")
+        add(f"| {low:.2f} to {high:.2f} | " + " | ".join(cells) + " |")
     errors = [f"{calibration_error(scores, relevant):.3f}" for scores, relevant in pairs]
-    say("| expected calibration error | " + " | ".join(errors) + " |")
+    add("| expected calibration error | " + " | ".join(errors) + " |")
 
 
 def calibration_error(scores: NDArray[np.float64], relevant: NDArray[np.bool_]) -> float:
@@ -132,12 +132,14 @@ def calibration_error(scores: NDArray[np.float64], relevant: NDArray[np.bool_]) 
     return float(total / len(scores))
 
 
-def cascade(say: Say, reported: Sequence[Table], depths: Sequence[int] = (10, 20, 50, 100)) -> None:
+def cascade(
+    add: AddLine, reported: Sequence[Table], depths: Sequence[int] = (10, 20, 50, 100)
+) -> None:
     """Print nDCG@10 of `optimal` by how many candidates stage 1 keeps, beside both its stages."""
-    say("\n## `optimal` by `stage1_top_k`: nDCG@10\n")
+    add("\n## `optimal` by `stage1_top_k`: nDCG@10\n")
     names = [table.sample.name for table in reported]
-    say("| order | " + " | ".join([*names, "mean"]) + " |")
-    say("|---" * (len(names) + 2) + "|")
+    add("| order | " + " | ".join([*names, "mean"]) + " |")
+    add("|---" * (len(names) + 2) + "|")
     rows = {"`fast`": [table.values["cosine"] for table in reported]}
     rows |= {f"`optimal`, {k}": [_cascade(table, k) for table in reported] for k in depths}
     rows["`standard`"] = [table.values["cross_encoder"] for table in reported]
@@ -146,7 +148,7 @@ def cascade(say: Say, reported: Sequence[Table], depths: Sequence[int] = (10, 20
             measures.mean(table.ndcg(part)) for table, part in zip(reported, scores, strict=True)
         ]
         cells = [f"{value:.3f}" for value in (*means, np.mean(means))]
-        say("| " + " | ".join([name, *cells]) + " |")
+        add("| " + " | ".join([name, *cells]) + " |")
 
 
 def _cascade(table: Table, keep: int) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ ENVIRONMENTS = ".venv-peers-{}"
 
 
 class PeerError(ValueError):
-    """A peer is asked for that does not exist."""
+    """No peer has that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,11 @@ def chosen(names: str) -> tuple[Peer, ...]:
     if names in ("all", "none"):
         return PEERS if names == "all" else ()
     known = {peer.name.lower(): peer for peer in PEERS}
-    wanted = [name.strip().lower() for name in names.split(",") if name.strip()]
-    unknown = [name for name in wanted if name not in known]
+    requested = [name.strip().lower() for name in names.split(",") if name.strip()]
+    unknown = [name for name in requested if name not in known]
     if unknown:
         raise PeerError(f"unknown peer {unknown[0]!r}; known: {', '.join(NAMES)}, all, none")
-    return tuple(peer for peer in PEERS if peer.name.lower() in wanted)
+    return tuple(peer for peer in PEERS if peer.name.lower() in requested)
 
 
 def interpreter(peer: Peer, environments: Mapping[str, Path], folder: Path = Path()) -> Path | None:

@@ -14,20 +14,20 @@ PACKAGES = ("FlagEmbedding",)
 class Peer:
     """The cross-encoder of a folder."""
 
-    def __init__(self, wanted: dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any]) -> None:
         import torch
         from FlagEmbedding import FlagReranker
 
-        torch.set_num_threads(wanted["threads"])
-        half = wanted["dtype"] == "float16"
+        torch.set_num_threads(request["threads"])
+        half = request["dtype"] == "float16"
         self._model: Any = FlagReranker(
-            wanted["folder"],
+            request["folder"],
             use_fp16=half,
-            devices=[wanted["device"]],
-            max_length=wanted["max_tokens"],
+            devices=[request["device"]],
+            max_length=request["max_tokens"],
             normalize=True,
         )
-        self.settings = {"batch_size": 128, "dtype": wanted["dtype"]}
+        self.settings = {"batch_size": 128, "dtype": request["dtype"]}
 
     def __call__(self, query: str, documents: Sequence[str]) -> Sequence[float]:
         """Return (n,) probabilities."""
@@ -36,12 +36,12 @@ class Peer:
         return scores
 
 
-def load(wanted: dict[str, Any]) -> Peer:
+def load(request: dict[str, Any]) -> Peer:
     """Return the cross-encoder.
 
     Raises:
-        ValueError: a bi-encoder is wanted, which it does not load from any folder.
+        ValueError: a bi-encoder is requested, which it does not load from any folder.
     """
-    if wanted["role"] != "cross-encoder":
+    if request["role"] != "cross-encoder":
         raise ValueError("this peer is measured as a cross-encoder only")
-    return Peer(wanted)
+    return Peer(request)

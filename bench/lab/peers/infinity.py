@@ -17,22 +17,22 @@ PACKAGES = ("infinity-emb", "sentence-transformers", "optimum")
 class Peer:
     """The model of a folder behind infinity's batching."""
 
-    def __init__(self, wanted: dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any]) -> None:
         import torch
 
         library: Any = importlib.import_module("infinity_emb")
-        torch.set_num_threads(wanted["threads"])
-        self._cross = wanted["role"] == "cross-encoder"
+        torch.set_num_threads(request["threads"])
+        self._cross = request["role"] == "cross-encoder"
         arguments = library.EngineArgs(
-            model_name_or_path=wanted["folder"],
+            model_name_or_path=request["folder"],
             engine="torch",
-            device=wanted["device"].partition(":")[0],
-            dtype=wanted["dtype"],
+            device=request["device"].partition(":")[0],
+            dtype=request["dtype"],
             trust_remote_code=False,
             model_warmup=False,
         )
         self._engine: Any = library.AsyncEmbeddingEngine.from_args(arguments)
-        self.settings = {"batch_size": arguments.batch_size, "dtype": wanted["dtype"]}
+        self.settings = {"batch_size": arguments.batch_size, "dtype": request["dtype"]}
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._wait(self._engine.astart())
@@ -55,6 +55,6 @@ class Peer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
-def load(wanted: dict[str, Any]) -> Peer:
+def load(request: dict[str, Any]) -> Peer:
     """Return the model."""
-    return Peer(wanted)
+    return Peer(request)

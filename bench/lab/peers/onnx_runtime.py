@@ -15,19 +15,19 @@ PACKAGES = ("sentence-transformers", "onnxruntime", "optimum", "optimum-onnx", "
 class Peer:
     """The exported model of a folder."""
 
-    def __init__(self, wanted: dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any]) -> None:
         import sentence_transformers
 
         runtime: Any = importlib.import_module("onnxruntime")
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = wanted["threads"]
-        cuda = wanted["device"].startswith("cuda")
+        options.intra_op_num_threads = request["threads"]
+        cuda = request["device"].startswith("cuda")
         kinds = {"cross-encoder": "CrossEncoder", "bi-encoder": "SentenceTransformer"}
-        self._cross = wanted["role"] == "cross-encoder"
-        self._model: Any = getattr(sentence_transformers, kinds[wanted["role"]])(
-            wanted["folder"],
+        self._cross = request["role"] == "cross-encoder"
+        self._model: Any = getattr(sentence_transformers, kinds[request["role"]])(
+            request["folder"],
             backend="onnx",
-            device=wanted["device"],
+            device=request["device"],
             model_kwargs={
                 "export": True,
                 "provider": "CUDAExecutionProvider" if cuda else "CPUExecutionProvider",
@@ -47,12 +47,12 @@ class Peer:
         return scores
 
 
-def load(wanted: dict[str, Any]) -> Peer:
+def load(request: dict[str, Any]) -> Peer:
     """Return the model.
 
     Raises:
-        ValueError: another dtype than float32 is wanted.
+        ValueError: another dtype than float32 is requested.
     """
-    if wanted["dtype"] != "float32":
+    if request["dtype"] != "float32":
         raise ValueError("this peer is measured in float32 only")
-    return Peer(wanted)
+    return Peer(request)

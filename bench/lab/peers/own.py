@@ -13,29 +13,29 @@ class Own:
     """The engine around the folder that is measured, or around its own models.
 
     Args:
-        wanted: the request; `options` are settings of the engine.
+        request: to load; `options` are settings of the engine.
     """
 
-    def __init__(self, wanted: dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any]) -> None:
         from reranker.engine import Reranker
         from reranker.settings import Settings
 
-        self._role = wanted["role"]
-        models = {NAME: wanted["folder"]} if wanted.get("folder") else {}
+        self._role = request["role"]
+        models = {NAME: request["folder"]} if request.get("folder") else {}
         cross = models if self._role != "bi-encoder" else {}
-        options = {"cache_mb": 0, **wanted.get("options", {})}
+        options = {"cache_mb": 0, **request.get("options", {})}
         self.engine = Reranker(
             Settings(
                 **options,
                 offline=True,
-                device=wanted["device"],
-                dtype=wanted["dtype"],
-                threads=wanted["threads"],
+                device=request["device"],
+                dtype=request["dtype"],
+                threads=request["threads"],
                 cross_encoders=cross,
                 bi_encoders={} if cross else models,
             )
         )
-        self._max_tokens = wanted["max_tokens"]
+        self._max_tokens = request["max_tokens"]
         pairs: list[Any] = [] if self._role != "ranking" else [*self._own_pair()]
         if models:
             pairs.append(("cross-encoder" if cross else "bi-encoder", NAME))
@@ -83,6 +83,6 @@ class Own:
         self.engine.close()
 
 
-def load(wanted: dict[str, Any]) -> Own:
+def load(request: dict[str, Any]) -> Own:
     """Return the engine."""
-    return Own(wanted)
+    return Own(request)

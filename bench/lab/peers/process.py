@@ -76,14 +76,14 @@ class PeerProcess:
             line = ""
         if not line:
             self._answers.put("")  # there is no answer to later requests either
-            raise PeerFailure(f"ended during {op}: {self._last_words()}")
+            raise PeerFailure(f"ended during {op}: {self._last_line()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise PeerFailure(answer["error"])
         return answer
 
     def close(self) -> None:
-        """End the process, kindly first."""
+        """Ask the process to stop, then kill it."""
         with contextlib.suppress(PeerFailure):
             self._timeout = min(self._timeout, 30.0)
             self.ask("stop")
@@ -115,10 +115,10 @@ class PeerProcess:
             self._answers.put(line)
         self._answers.put("")
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         self._errors.seek(0)
         text = self._errors.read().decode("utf-8", "replace").strip()
-        return text.splitlines()[-1] if text else "it said nothing"
+        return text.splitlines()[-1] if text else "it wrote nothing"
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -15,21 +15,21 @@ PACKAGES = ("sentence-transformers",)
 class Peer:
     """The model of a folder."""
 
-    def __init__(self, wanted: dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any]) -> None:
         import sentence_transformers
         import torch
 
-        torch.set_num_threads(wanted["threads"])
+        torch.set_num_threads(request["threads"])
         kinds = {"cross-encoder": "CrossEncoder", "bi-encoder": "SentenceTransformer"}
-        self._cross = wanted["role"] == "cross-encoder"
-        self._model: Any = getattr(sentence_transformers, kinds[wanted["role"]])(
-            wanted["folder"],
-            device=wanted["device"],
-            model_kwargs={"torch_dtype": getattr(torch, wanted["dtype"])},
+        self._cross = request["role"] == "cross-encoder"
+        self._model: Any = getattr(sentence_transformers, kinds[request["role"]])(
+            request["folder"],
+            device=request["device"],
+            model_kwargs={"torch_dtype": getattr(torch, request["dtype"])},
         )
         network = self._model.model if self._cross else self._model[0].auto_model
         attention = getattr(network.config, "_attn_implementation", "")
-        self.settings = {"batch_size": 32, "attention": attention, "dtype": wanted["dtype"]}
+        self.settings = {"batch_size": 32, "attention": attention, "dtype": request["dtype"]}
 
     def __call__(self, *texts: Any) -> Sequence[float]:
         """Return (n,) probabilities of a query's documents, or (n, d) vectors of texts."""
@@ -42,6 +42,6 @@ class Peer:
         return scores
 
 
-def load(wanted: dict[str, Any]) -> Peer:
+def load(request: dict[str, Any]) -> Peer:
     """Return the model."""
-    return Peer(wanted)
+    return Peer(request)

@@ -38,7 +38,7 @@ class Worker:
     """Answers requests with one adapter.
 
     Args:
-        adapter: a module with `PACKAGES` and `load(wanted)`, which returns a callable with a
+        adapter: a module with `PACKAGES` and `load(request)`, which returns a callable with a
             dict `settings`. It maps query and documents to probabilities (role
             "cross-encoder") or scores ("ranking"), or texts to (n, d) vectors ("bi-encoder").
     """
@@ -72,16 +72,16 @@ class Worker:
             raise RuntimeError("nothing is loaded")
         arguments = message.get("arguments", {})
         reset_peak()
-        made, each = [], []
+        outputs, each = [], []
         for query, documents in self._pools:
             texts = (documents,) if self._role == "bi-encoder" else (query, documents)
             start = time.perf_counter()
-            made.append(self._model(*texts, **arguments))
+            outputs.append(self._model(*texts, **arguments))
             each.append(time.perf_counter() - start)
         peak = peak_mb()
         if self._role == "bi-encoder":
-            made = [self._cosines(*pair) for pair in zip(made, self._pools, strict=True)]
-        scores = [[float(score) for score in scores] for scores in made]
+            outputs = [self._cosines(*pair) for pair in zip(outputs, self._pools, strict=True)]
+        scores = [[float(score) for score in scores] for scores in outputs]
         return {"seconds": sum(each), "each": each, "scores": scores, "peak_mb": peak}
 
     def _stop(self, _: Message) -> Message:

@@ -109,8 +109,8 @@ def _guarded(options: Callable[[], RaceOptions], output: Path) -> int:
     except (PeerFailure, ServerFailure) as error:
         return _fail(str(error), NOT_WHOLE)
     except ModuleNotFoundError as error:
-        wanted = "pip install 'reranker[embedded,bench]'"
-        return _fail(f"{error.name} is not installed; install it with: {wanted}", WRONG_INPUT)
+        command = "pip install 'reranker[embedded,bench]'"
+        return _fail(f"{error.name} is not installed; install it with: {command}", WRONG_INPUT)
     except KeyboardInterrupt:
         console.print("[yellow]Interrupted.[/] Workloads that were done are kept.")
         return INTERRUPTED

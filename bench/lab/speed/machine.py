@@ -11,11 +11,11 @@ MATRIX_FLAGS = (
     "avx2", "avx512f", "avx512_bf16", "avx512_fp16", "avx512_vnni", "avx_vnni",
     "amx_tile", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm", "sve",
 )  # fmt: skip
-"""CPU features that multiply matrices."""
+"""CPU features for matmuls."""
 
 
 def describe() -> dict[str, object]:
-    """Return processor, cores, memory in GiB, and the flags that say how it multiplies."""
+    """Return processor, cores, memory in GiB, and the CPU features for matmuls."""
     flags = cpu_flags()
     found = environment.machine()
     found["flags"] = [flag for flag in MATRIX_FLAGS if flag in flags]

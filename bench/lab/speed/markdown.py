@@ -15,7 +15,7 @@ from lab.peers.environments import OWN, PEERS
 from lab.speed import results
 from lab.speed.table import EXTRAS, number
 from lab.speed.workloads.encoders import NAIVE
-from lab.speed.workloads.serving import SEEN
+from lab.speed.workloads.serving import WARM
 
 RESULTS = Path(__file__).parents[2] / "results"
 """Of a checkout: where results are committed."""
@@ -23,16 +23,16 @@ RESULTS = Path(__file__).parents[2] / "results"
 _MARKED = re.compile(r"<!-- speed: (\w+) -->\n.*?<!-- end -->", re.S)
 _LEVEL = "32 clients"
 _OWN = {
-    ("fast, seen before", "fast, cold"),
+    ("fast, warm", "fast, cold"),
     ("best, cold", "fast, cold"),
-    ("best, seen before", "best, cold"),
-    (f"{OWN.name} {SEEN}, {_LEVEL}", f"{OWN.name} {SEEN}, 1 client"),
+    ("best, warm", "best, cold"),
+    (f"{OWN.name} {WARM}, {_LEVEL}", f"{OWN.name} {WARM}, 1 client"),
     ("fast, 10,000 documents", "fast, 100 documents"),
 }
 
 
 def fill(text: str, folder: Path = RESULTS) -> str:
-    """Return a document with its marked tables written anew.
+    """Return a document with its marked tables written again.
 
     Raises:
         ResultsError: a results file cannot be read.
@@ -67,7 +67,7 @@ def _headline(each: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) ->
 
     The library as users call it against what a user of ours gets; any other library against
     ours in its own dtype; of the servers one level of load; of ours against ours what
-    tells something of its own.
+    is of interest by itself.
     """
     if _of_others(each["row"]):
         return False
@@ -122,12 +122,12 @@ def _version(row: Mapping[str, Any]) -> str:
 
 def _machines(found: Mapping[str, Any]) -> list[str]:
     """Say on what, and how; once where it was the same for all workloads."""
-    said = [
+    sentences = [
         f"{_machine(each['machine'])}, {each['settings']['threads']} threads, medians of "
         f"{each['settings']['repeats']} interleaved repeats with quartiles: `{each['command']}`."
         for each in found.values()
     ]
-    return list(dict.fromkeys(said))
+    return list(dict.fromkeys(sentences))
 
 
 def _machine(machine: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ class RaceOptions:
         device: where models run.
         backend: that ours runs on in w4 to w6; the others measure each that is installed.
         environments: folder of a peer's environment, by the peer's name.
-        cache: folder for checkpoints that are made once.
+        cache: folder for checkpoints, which are built once.
     """
 
     workloads: Sequence[str] = DEFAULT_WORKLOADS

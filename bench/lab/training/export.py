@@ -51,7 +51,7 @@ def write_overlay(model: SplitBert, folder: Path) -> Path:
 
     Args:
         model: The cross-encoder.
-        folder: Where to write; made if absent.
+        folder: Where to write; created if absent.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {k: v for k, v in model.state_dict().items() if not model.frozen(k)}

@@ -105,20 +105,20 @@ def run_comparison(
 def _write(
     options: CompareOptions, plan: Plan, collections: Sequence[Collection], store: Store
 ) -> report.Report:
-    made = report.build(
+    result = report.build(
         plan,
         collections,
         store,
         machine={**environment.machine(), **store.machine},
         settings={"split": options.split, "limit": options.limit, "cache_mb": options.cache_mb},
     )
-    report.write(made, options.output)
-    page.write(made, options.output)
-    return made
+    report.write(result, options.output)
+    page.write(result, options.output)
+    return result
 
 
 def new_engine(settings: Settings, configured_mb: int, cache_mb: int | None) -> Reranker:
-    """Return an engine with the given settings but another cache; see `EngineMaker`.
+    """Return an engine with other settings of its caches; see `EngineMaker`.
 
     Args:
         settings: of the engine.

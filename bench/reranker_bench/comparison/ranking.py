@@ -1,4 +1,4 @@
-"""One ranking of a comparison, through the same front door as the server."""
+"""One ranking of a comparison, through `Reranker.rank`, as the server does."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def time_warm(engine: Reranker, plan: Plan, collection: Collection, task: Task) 
 def prepare(engine: Reranker, plan: Plan, methods: Sequence[str]) -> None:
     """Load what the methods need, so that no timed call does.
 
-    A method that fails here may do so on every query; its records will say so.
+    A method that fails here may do so on every query; its records show why.
 
     Raises:
-        RerankerError: a method or model is unknown or cannot be had.
+        RerankerError: a method or model is unknown or unavailable.
     """
     for method in methods:
         with suppress(InferenceError):

@@ -3,7 +3,7 @@
 Each worker holds one engine and takes whole queries, each with all methods still to do, so
 results that methods share are found in its cache. Rankings come back as records and are kept
 one by one, like those of a single process. Latency is measured in this process afterwards:
-workers that compete for a machine say nothing of it.
+workers that compete for a machine would distort it.
 """
 
 from __future__ import annotations

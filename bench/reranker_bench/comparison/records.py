@@ -34,7 +34,7 @@ class Record:
         seconds: time of each stage.
         usage: tokens read and results found in the cache.
         truncated: how many documents were cut.
-        warnings: what the engine said.
+        warnings: of the engine.
         error: why the method failed; None if it did not.
     """
 
@@ -61,7 +61,7 @@ class Timing:
     """One timed ranking.
 
     Attributes:
-        state: "cold", nothing known before, or "warm", documents seen before, query new.
+        state: "cold", nothing cached, or "warm", documents in the cache and query new.
         seconds: from call to return.
         documents: how many were ranked.
     """
@@ -130,7 +130,7 @@ class Store:
             models: role to id and digest, as JSON values.
 
         Raises:
-            PlanError: the folder's rankings were made with other weights.
+            PlanError: the folder's rankings are of other weights.
         """
         noted = self.models
         if noted == models:
@@ -167,14 +167,14 @@ class Store:
             self.timings[Task(item.dataset, item.query, item.method), item.state] = item
 
     def _check(
-        self, begun: Mapping[str, object], wanted: Mapping[str, object], resume: bool
+        self, found: Mapping[str, object], expected: Mapping[str, object], resume: bool
     ) -> None:
         if not resume:
             raise PlanError(
                 f"{self.folder} holds a comparison already: add --resume to go on with it, "
                 "--overwrite to drop it, or name another --output"
             )
-        if keys := differing(begun, wanted):
+        if keys := differing(found, expected):
             raise PlanError(
                 f"{self.folder} holds another comparison; it differs in: {', '.join(keys)}"
             )

@@ -25,7 +25,7 @@ EngineMaker = Callable[[int | None], "Reranker"]
 
 
 class Observer(Protocol):
-    """Is told how the work goes on."""
+    """Is called as the work goes on."""
 
     def begin(self, phase: str, total: int, done: int) -> None:
         """A phase of `total` steps begins, of which `done` were done before."""
@@ -42,7 +42,7 @@ class Comparison:
         collections: the data sets.
         store: where results go; what it holds is not done again.
         make_engine: see `EngineMaker`.
-        observer: is told of the progress.
+        observer: is called with the progress.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The frozen pool of each query: the documents that every method ranks."""
+"""The candidate pool of each query: the documents that every method ranks."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ class Collection:
 
 
 def collect(source: RetrievalSet, limit: int | None = None, size: int = POOL_SIZE) -> Collection:
-    """Choose the queries of a comparison and freeze their pools.
+    """Choose the queries of a comparison and fix their candidate pools.
 
-    Queries without a relevant document say nothing of a method and are left out. A limit takes
+    Queries without a relevant document cannot distinguish methods and are left out. A limit takes
     queries evenly spaced over the file, which often holds its topics in order.
 
     Args:
         source: the data set.
         limit: the most queries to keep.
-        size: documents of a BM25 pool, used where the data set brings no candidates.
+        size: documents of a BM25 pool, used where the data set has no candidates.
 
     Raises:
         DatasetError: no query has a relevant document.

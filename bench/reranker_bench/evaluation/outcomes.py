@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reranker_bench.evaluation import measures as quality
-from reranker_bench.evaluation import significance
+from reranker_bench.evaluation import measures, significance
 from reranker_bench.evaluation.measures import MEASURES, NDCG_AT_10
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from reranker_bench.data.candidate_pools import Collection
 
 ALL = "all data sets"
-"""The name under which comparisons over all data sets stand, each set counting alike."""
+"""Name of the comparisons over all data sets, each with the same weight."""
 
 PerQuery = Mapping[str, Mapping[str, float]]
 """Measure to query id to value."""
@@ -36,7 +35,7 @@ class Outcome:
         records: method to query id to ranking; a query that was missed or failed has none.
         values: method to measure to query id to value.
         ceiling: measure to query id to value of the pool in perfect order.
-        given: the same of the pool in the order it came in.
+        input_order: the same of the pool in its own order.
     """
 
     collection: Collection
@@ -44,7 +43,7 @@ class Outcome:
     records: Mapping[str, Mapping[str, Record]]
     values: Mapping[str, PerQuery]
     ceiling: PerQuery
-    given: PerQuery
+    input_order: PerQuery
 
     @property
     def complete(self) -> bool:
@@ -63,7 +62,7 @@ class Compared:
     Attributes:
         dataset: its name, or `ALL`.
         method: the one that is measured.
-        baseline: the one it is held against.
+        baseline: the one it is compared with.
         difference: method minus baseline.
         p_holm: p adjusted for all comparisons of this measure in the report.
     """
@@ -107,7 +106,7 @@ def evaluate(collection: Collection, store: Store, methods: Sequence[str]) -> Ou
             for method, found in records.items()
         },
         ceiling=_measure(qrels, perfect),
-        given=_measure(qrels, pools),
+        input_order=_measure(qrels, pools),
     )
 
 
@@ -140,7 +139,7 @@ def compare_all(outcomes: Sequence[Outcome], methods: Sequence[str]) -> list[Com
 
 def means(per_query: PerQuery) -> dict[str, float]:
     """Return measure to mean over queries."""
-    return {measure: quality.mean(values) for measure, values in per_query.items()}
+    return {measure: measures.mean(values) for measure, values in per_query.items()}
 
 
 def intervals(outcome: Outcome, method: str) -> dict[str, tuple[float, float]]:
@@ -157,5 +156,5 @@ def _compared(group: Sequence[Outcome], name: str, pair: tuple[str, str], measur
     return Compared(name, method, baseline, measure, significance.compare(strata), 1.0)
 
 
-def _measure(qrels: quality.Qrels, ranked: Mapping[str, Sequence[str]]) -> PerQuery:
-    return quality.all_per_query(qrels, quality.run_of(ranked))
+def _measure(qrels: measures.Qrels, ranked: Mapping[str, Sequence[str]]) -> PerQuery:
+    return measures.all_per_query(qrels, measures.run_of(ranked))

@@ -121,7 +121,7 @@ def bootstrap_interval(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values adjusted for having been looked at together, in the given order.
+    """Return the p-values adjusted for multiple comparisons, in the order of the argument.
 
     The i-th smallest of m is multiplied by m - i + 1; none may be below a smaller one's.
     """

@@ -49,7 +49,7 @@ def choice(
 
     Begins with the quickest and changes to a slower one only for a measured gain, so that a
     method between two others is not taken because nothing at all is known of it. Without
-    latencies, in the given order.
+    latencies, in order.
     """
     chosen, *slower = sorted(values, key=lambda method: latency.get(method, float("inf")))
     for method in slower:

@@ -42,7 +42,7 @@ class Example:
         value: the method's nDCG@10.
         shown: the method's first documents.
         baseline_shown: the baseline's first documents.
-        explanation: what moved, and by what the method's score tells the documents apart.
+        explanation: what moved, and which parts of the method's score differ.
     """
 
     query: str
@@ -115,11 +115,11 @@ def _parts(record: Record, document: str, rival: str) -> str:
     if document not in detail or rival not in detail:
         return ""
     names = [name for name in detail[document] if name in detail[rival] and name not in _INNER]
-    said = [
+    parts = [
         f"{_NAMES.get(name, name)} {detail[document][name]:.2f} against {detail[rival][name]:.2f}"
         for name in names
     ]
-    return f"In {record.method}, next to {rival}: {', '.join(said)}." if said else ""
+    return f"In {record.method}, next to {rival}: {', '.join(parts)}." if parts else ""
 
 
 def _shown(outcome: Outcome, query: str, record: Record, other: Record) -> tuple[Shown, ...]:

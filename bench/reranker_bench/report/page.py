@@ -148,9 +148,9 @@ def marked(text: str, query: str) -> Markup:
     """Mark the query's words in a text."""
     from markupsafe import Markup
 
-    wanted = {word for word in re.findall(r"\w+", query.lower()) if word not in _STOPWORDS}
+    query_words = {word for word in re.findall(r"\w+", query.lower()) if word not in _STOPWORDS}
     parts = (
-        f"<mark>{html.escape(part)}</mark>" if part.lower() in wanted else html.escape(part)
+        f"<mark>{html.escape(part)}</mark>" if part.lower() in query_words else html.escape(part)
         for part in re.split(r"(\w+)", text)
     )
     return Markup("".join(parts))  # every part is escaped

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COLOURS = ("#5b6b7f", "#c2570c", "#7c3aed", "#0f766e", "#b91c5c", "#1d4ed8", "#4d7c0f", "#92400e")
-"""One a method, in order; told apart also by people who see red and green alike."""
+"""One a method, in order; distinguishable for people who see red and green alike."""
 
 _INK, _FAINT, _GRID = "#1f2933", "#8895a7", "#e5eaf0"
 _LINE = 12  # points between two names

@@ -7,7 +7,7 @@
     created       time, UTC, ISO 8601
     settings      what was asked for; digests of the data sets
     models        role -> {"id", "digest"} of the weights that ranked, and of an own "profile"
-    machine       processor, cores, device, number format, threads
+    machine       processor, cores, device, dtype, threads
     versions      of Python and the packages that matter
     collections   name -> {"queries", "evaluated", "without_candidates", "documents", "pool",
                   "documents_per_query"}
@@ -17,7 +17,7 @@
                   "failed", "truncated_documents"}
     ceilings      name -> measure -> value of the pool in perfect order
     input_order   name -> measure -> value of the pool as it came in
-    mean          method -> measure -> mean over data sets, each counting alike
+    mean          method -> measure -> mean over data sets, each with the same weight
     comparisons   [{"dataset", "method", "baseline", "measure", "difference", "low", "high",
                   "p", "p_holm", "wins", "ties", "losses"}], difference = method - baseline
     advice        data set -> sentences
@@ -39,11 +39,18 @@ from typing import TYPE_CHECKING, Any
 
 from reranker.pipeline import registry
 from reranker_bench import environment
-from reranker_bench.evaluation import outcomes as results
 from reranker_bench.evaluation import significance
 from reranker_bench.evaluation.latency import by_state
 from reranker_bench.evaluation.measures import MEASURES, NDCG_AT_10
-from reranker_bench.evaluation.outcomes import ALL, Compared, Outcome
+from reranker_bench.evaluation.outcomes import (
+    ALL,
+    Compared,
+    Outcome,
+    compare_all,
+    evaluate,
+    intervals,
+    means,
+)
 from reranker_bench.report.advice import advise
 
 if TYPE_CHECKING:
@@ -88,11 +95,11 @@ def build(
         collections: the data sets.
         store: what was done.
         machine: what it was done on; by default this one.
-        settings: further settings to tell, beside the plan's.
+        settings: further settings to record, beside the plan's.
     """
-    evaluated = [results.evaluate(each, store, plan.methods) for each in collections]
+    evaluated = [evaluate(each, store, plan.methods) for each in collections]
     outcomes = tuple(outcome for outcome in evaluated if outcome.queries)
-    compared = results.compare_all(outcomes, plan.methods)
+    compared = compare_all(outcomes, plan.methods)
     timings = list(store.timings.values())
     datasets = {
         each.collection.name: {m: _method(each, m, timings, store) for m in plan.methods}
@@ -116,8 +123,8 @@ def build(
         "versions": environment.versions(),
         "collections": {each.collection.name: _collection(each) for each in evaluated},
         "datasets": datasets,
-        "ceilings": {each.collection.name: results.means(each.ceiling) for each in outcomes},
-        "input_order": {each.collection.name: results.means(each.given) for each in outcomes},
+        "ceilings": {each.collection.name: means(each.ceiling) for each in outcomes},
+        "input_order": {each.collection.name: means(each.input_order) for each in outcomes},
         "mean": mean,
         "comparisons": [_comparison(each) for each in compared],
         "advice": _advice(datasets, mean, compared, timings),
@@ -156,8 +163,8 @@ def _method(
     tried = [r for task, r in store.records.items() if task.dataset == name]
     ours = [record for record in tried if record.method == method]
     return {
-        **results.means(outcome.values[method]),
-        "intervals": results.intervals(outcome, method),
+        **means(outcome.values[method]),
+        "intervals": intervals(outcome, method),
         "latency": by_state(t for t in timings if t.dataset == name and t.method == method),
         "queries": len(outcome.queries),
         "failed": sum(record.error is not None for record in ours),

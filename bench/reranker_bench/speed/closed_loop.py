@@ -28,7 +28,7 @@ class Client(Protocol[RequestT]):
         """Send a request and wait for its response.
 
         Args:
-            request: with `STAMP` wherever a new text is wanted.
+            request: with `STAMP` wherever a text must be new.
             stamp: replaces it; as long, and never the same twice.
 
         Returns:

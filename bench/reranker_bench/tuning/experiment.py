@@ -54,13 +54,15 @@ class TuningResult:
     no_threshold: str | None = None
 
 
-def run_tuning(options: TuneOptions, engine: Reranker, say: Callable[[str], None]) -> TuningResult:
+def run_tuning(
+    options: TuneOptions, engine: Reranker, observe: Callable[[str], None]
+) -> TuningResult:
     """Fit, choose, and write the profile with its token bank beside it.
 
     Args:
         options: what to do.
         engine: gives the models and the profile in use.
-        say: is told what is being done.
+        observe: is called with what is being done.
 
     Raises:
         DatasetError: a data set is wrong.
@@ -71,21 +73,21 @@ def run_tuning(options: TuneOptions, engine: Reranker, say: Callable[[str], None
         options.datasets, options.split, options.limit, options.pool_size
     )
     bi = engine.models.bi_encoder(options.model or engine.settings.model)
-    wanted = options.model_cross or engine.settings.model_cross
-    alone = wanted.lower() == NO_CROSS
-    cross = None if alone else engine.models.cross_encoder(wanted)
+    cross_id = options.model_cross or engine.settings.model_cross
+    alone = cross_id.lower() == NO_CROSS
+    cross = None if alone else engine.models.cross_encoder(cross_id)
     current = _in_use(engine, bi.name, cross.name if cross else None)
-    tables = tune.tables_of(collections, bi, cross, current.bank, options.cache, say)
+    tables = tune.tables_of(collections, bi, cross, current.bank, options.cache, observe)
     verdict = tune.tune(tables, current.fusion, options.folds, options.pull)
-    told = tune.describe(verdict, tables, options.folds, options.pull)
+    fitted = tune.describe(verdict, tables, options.folds, options.pull)
     found, missing = None, None
     if options.threshold is not None:
         try:
             found = find_threshold(options.threshold, verdict, tables)
-            told["score_threshold"] = asdict(found)
+            fitted["score_threshold"] = asdict(found)
         except threshold.ThresholdError as error:
             missing = str(error)
-    write_profile(options.output, current, bi.name, cross.name if cross else None, verdict, told)
+    write_profile(options.output, current, bi.name, cross.name if cross else None, verdict, fitted)
     return TuningResult(verdict, found, missing)
 
 
@@ -106,7 +108,7 @@ def write_profile(
     bi: str,
     cross: str | None,
     verdict: tune.Verdict,
-    told: dict[str, Any],
+    fitted: dict[str, Any],
 ) -> None:
     """Write the chosen fusion as a profile, and the token bank beside it.
 
@@ -116,7 +118,7 @@ def write_profile(
         bi: the bi-encoder's id.
         cross: the cross-encoder's id, or None.
         verdict: what was chosen.
-        told: what the profile tells of its fitting.
+        fitted: what the profile records of its fitting.
     """
     from reranker_methods.features.token_statistics import save_token_statistics
 
@@ -130,7 +132,7 @@ def write_profile(
         "features": {name: asdict(term) for name, term in fusion.terms.items()},
         "calibration": asdict(fusion.calibration),
         "bank": bank.name,
-        "fitted": told,
+        "fitted": fitted,
     }
     path.write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
 

@@ -59,7 +59,7 @@ class Table:
         )
 
     def rows(self, positions: Sequence[int]) -> NDArray[np.int64]:
-        """Return the positions of the pairs of some queries, given by their own positions."""
+        """Return the positions of the pairs of some queries, by the positions of the queries."""
         spans = [np.arange(self.offsets[at], self.offsets[at + 1]) for at in positions]
         return np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
 

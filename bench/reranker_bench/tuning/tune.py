@@ -75,7 +75,7 @@ class Verdict:
             that could not be fitted because their scores do not rise with relevance.
         chosen: the one to use.
         differences: (name, name of what it was held against) -> difference of nDCG@10.
-        calibrated: whether `chosen` is the profile in use with its calibration fitted anew.
+        calibrated: whether `chosen` is the profile in use with a new calibration.
     """
 
     candidates: tuple[Candidate, ...]
@@ -90,7 +90,7 @@ def tables_of(
     cross: CrossEncoder | None,
     bank: TokenStatistics,
     cache: Path,
-    say: Callable[[str], None],
+    observe: Callable[[str], None],
 ) -> list[Table]:
     """Compute every feature of every pair, or read it from the cache.
 
@@ -99,17 +99,17 @@ def tables_of(
     Raises:
         TuneError: no query is left in a data set.
     """
-    made = []
+    tables = []
     for collection in collections:
         sample = _sample(collection)
         pairs = sum(map(len, sample.pools.values()))
-        say(f"{collection.name}: {len(sample.queries)} queries, {pairs} pairs")
+        observe(f"{collection.name}: {len(sample.queries)} queries, {pairs} pairs")
         folder = cache / collection.digest[:16]
         values = features.bi_features(sample, bi, bank, folder)
         if cross is not None:
             values = values | features.cross_features(sample, cross, folder)
-        made.append(features.tabulate(sample, values))
-    return made
+        tables.append(features.tabulate(sample, values))
+    return tables
 
 
 def tune(
@@ -123,8 +123,8 @@ def tune(
     Args:
         tables: features and grades.
         current: the fusion in use.
-        count: folds that the queries of each data set are dealt into.
-        pull: towards equal weights; see `fitting.weights.fit`.
+        count: folds of the queries of each data set.
+        pull: towards equal weights; see `weights.fit`.
 
     Raises:
         TuneError: there are fewer queries than two a fold.
@@ -135,7 +135,7 @@ def tune(
             f"{queries} queries are too few for {count} folds; have at least {2 * count}"
         )
     known = (*ALONE, CROSS) if CROSS in tables[0].values else ALONE
-    terms = tuple(name for name in known if any(_says(table, name) for table in tables))
+    terms = tuple(name for name in known if any(_varies(table, name) for table in tables))
     rivals = [("cosine", "attention")] + ([("cosine", CROSS)] if CROSS in known else [])
     kept = [current.logits(table.values) for table in tables]
     candidates = [Candidate(CURRENT, current, kept, folds.gains(tables, kept))]
@@ -149,15 +149,15 @@ def tune(
         for at, one in enumerate(candidates)
         for other in candidates[:at]
     }
-    chosen = _choose(candidates, differences, " + ".join(terms))
+    chosen, recalibrated = _choose(candidates, differences, " + ".join(terms)), None
     if chosen.name == CURRENT:
-        anew = _recalibrated(tables, chosen, count)
-        return Verdict(tuple(candidates), anew or chosen, differences, anew is not None)
-    return Verdict(tuple(candidates), chosen, differences, calibrated=False)
+        recalibrated = _recalibrated(tables, chosen, count)
+    chosen = recalibrated or chosen
+    return Verdict(tuple(candidates), chosen, differences, recalibrated is not None)
 
 
 def describe(verdict: Verdict, tables: Sequence[Table], count: int, pull: float) -> dict[str, Any]:
-    """Return what a profile tells of its fitting, as JSON values."""
+    """Return what a profile records of its fitting, as JSON values."""
     return {
         "queries": {table.sample.name: len(table.sample.queries) for table in tables},
         "folds": count,
@@ -184,8 +184,8 @@ def _sample(collection: Collection) -> Sample:
     )
 
 
-def _says(table: Table, name: str) -> bool:
-    """Return whether a feature tells any two pairs apart; one that does not has no scale."""
+def _varies(table: Table, name: str) -> bool:
+    """Return whether a feature differs between any two pairs; a constant has no scale."""
     return bool(np.ptp(table.values[name]) > 0)
 
 
@@ -223,10 +223,10 @@ def _recalibrated(tables: Sequence[Table], kept: Candidate, count: int) -> Candi
     terms = dict(kept.fusion.terms)
     try:
         logits = folds.out_of_fold(tables, count, lambda part: weights.calibrate(part, terms))
-        anew = weights.calibrate(tables, terms)
+        recalibrated = weights.calibrate(tables, terms)
     except ValueError:  # one class only, or scores that fall with relevance
         return None
     pairs = zip(folds.losses(tables, kept.logits), folds.losses(tables, logits), strict=True)
     if significance.bootstrap_interval([old - new for old, new in pairs])[0] <= 0:
         return None
-    return Candidate(kept.name, anew, logits, kept.gains)
+    return Candidate(kept.name, recalibrated, logits, kept.gains)

@@ -1,4 +1,4 @@
-"""Fitting non-negative weights by a listwise loss, every collection with the same say."""
+"""Fitting non-negative weights by a listwise loss, every collection with the same weight."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Scales = dict[str, tuple[float, float]]
 
 
 def constants(tables: Sequence[Table], name: str) -> tuple[float, float]:
-    """Return mean and standard deviation of a feature, every collection with the same say."""
+    """Return mean and standard deviation of a feature, every collection with the same weight."""
     means = [float(table.values[name].mean()) for table in tables]
     squares = [float(np.square(table.values[name]).mean()) for table in tables]
     mean = float(np.mean(means))
@@ -71,12 +71,12 @@ def fit(tables: Sequence[Table], names: Sequence[str], pull: float) -> WeightedS
 
 
 def calibrate(tables: Sequence[Table], terms: dict[str, Term]) -> WeightedSum:
-    """Fit the sigmoid of a weighted sum, every collection with the same say."""
+    """Fit the sigmoid of a weighted sum, every collection with the same weight."""
     fusion = WeightedSum(terms)
     fused = np.concatenate([fusion.fuse(table.values) for table in tables])
     relevant = np.concatenate([table.relevant > 0 for table in tables])
-    say = np.concatenate([np.full(len(t.relevant), 1 / len(t.relevant)) for t in tables])
-    return WeightedSum(terms, fit_calibration(fused, relevant, say))
+    sample_weights = np.concatenate([np.full(len(t.relevant), 1 / len(t.relevant)) for t in tables])
+    return WeightedSum(terms, fit_calibration(fused, relevant, sample_weights))
 
 
 def _standardised(table: Table, scales: Scales) -> NDArray[np.float64]:
@@ -94,7 +94,7 @@ def _listwise(
     scores -= np.repeat(np.maximum.reduceat(scores, starts), lengths)
     shares = np.exp(scores)
     totals = np.add.reduceat(shares, starts)
-    wanted = table.relevant / np.repeat(np.add.reduceat(table.relevant, starts), lengths)
-    value = -float(wanted @ (scores - np.repeat(np.log(totals), lengths)))
-    slope = (shares / np.repeat(totals, lengths) - wanted) @ design
+    targets = table.relevant / np.repeat(np.add.reduceat(table.relevant, starts), lengths)
+    value = -float(targets @ (scores - np.repeat(np.log(totals), lengths)))
+    slope = (shares / np.repeat(totals, lengths) - targets) @ design
     return value / len(starts), slope / len(starts)

@@ -118,7 +118,7 @@ def _spread(model: Any, head: Any, folder: Path, texts: Sequence[str]) -> None:
     """Have a classifier's last layer tell texts apart, as a trained one does.
 
     It reads the direction in which what reaches it differs most from text to text (the first
-    principal component), scaled so that logits have mean 0 and a given deviation. In a direction
+    principal component), scaled to logits of mean 0 and deviation `_DEVIATION`. In a direction
     taken at random texts hardly differ, and scaling that up would show little but rounding.
     """
     import torch
@@ -157,7 +157,7 @@ def _xlmr_config(geometry: Geometry, **more: Any) -> Any:
 
 
 def _once(folder: Path, build: Callable[[], None]) -> Path:
-    """Build a folder unless that was done before; one that was broken off is built anew."""
+    """Build a folder unless that was done before; an unfinished one is built again."""
     if not (folder / DONE).exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -19,7 +19,7 @@ class Geometry:
     def flops(self, tokens: int) -> float:
         """Return floating-point operations of the layers for one input, a multiply-add as two.
 
-        Projections and the feed-forward block: 8 h^2 + 4 h i a token and layer; the two products
+        Projections and the feed-forward block: 8 h^2 + 4 h i a token and layer; the two matmuls
         of attention: 4 n^2 h a layer (Vaswani et al., 2017). Embeddings and norms are left out.
         """
         linear = tokens * (8 * self.hidden**2 + 4 * self.hidden * self.inner)

@@ -1,6 +1,6 @@
-"""W4: the methods end to end through the engine, cold and with documents seen before.
+"""W4: the methods end to end through the engine, with a cold and a warm cache.
 
-Cold is an engine that keeps no results. Seen before is one that has ranked the same documents
+Cold is an engine that keeps no results. Warm is one that has ranked the same documents
 for another query: what depends on the document alone is kept, what depends on the pair is not.
 Every request asks a new query, so that no pair's score is ever found in a cache.
 """
@@ -22,7 +22,7 @@ from lab.speed.workloads import texts
 from lab.speed.workloads.race import Observe
 from reranker_bench.speed.statistics import percentiles
 
-COLD, SEEN = "cold", "seen before"
+COLD, WARM = "cold", "warm"
 CROSS = "minilm-l6-cross-encoder"
 CACHE_MB = 1024
 VARIANTS: dict[str, dict[str, str]] = {
@@ -46,12 +46,12 @@ def w4(options: RaceOptions, observe: Observe) -> WorkloadResult:
     """Measure the methods through the engine, with the models it ships."""
     source = texts.collection(options.data)
     queries = options.queries or 2
-    wanted = queries * (options.repeats + 1) * len(VARIANTS)
-    found = texts.pools(source, wanted, options.documents or 100)
+    count_pools = queries * (options.repeats + 1) * len(VARIANTS)
+    found = texts.pools(source, count_pools, options.documents or 100)
     with ExitStack() as stack:
         sessions: dict[str, PeerSession] = {}
         loaded = {}
-        for state, cache_mb in ((COLD, 0), (SEEN, CACHE_MB)):
+        for state, cache_mb in ((COLD, 0), (WARM, CACHE_MB)):
             observe(f"loading the engine, {state}")
             sessions[state] = start(options)
             stack.callback(sessions[state].close)
@@ -67,7 +67,7 @@ def w4(options: RaceOptions, observe: Observe) -> WorkloadResult:
         )
         for (variant, state), cell in cells.items()
     ]
-    against = [(f"{v}, {SEEN}", f"{v}, {COLD}") for v in VARIANTS]
+    against = [(f"{v}, {WARM}", f"{v}, {COLD}") for v in VARIANTS]
     against += [(f"{v}, {COLD}", f"fast, {COLD}") for v in VARIANTS if v != "fast"]
     settings = options.to_json() | {
         "data": source.name,
@@ -91,7 +91,7 @@ def measure(
         found: the documents of the first `queries` pools are ranked, for the queries of all.
         queries: requests in a repeat.
         repeats: of each.
-        observe: is told what is going on.
+        observe: is called with what is being done.
     """
     cells = {(variant, state): _Cell() for variant in VARIANTS for state in sessions}
     new = {state: _new_queries(found) for state in sessions}

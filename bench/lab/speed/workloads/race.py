@@ -2,7 +2,7 @@
 
 Each side is loaded, does all of the work once off the clock, and has its scores compared with
 the reference's. Only a side that agrees is timed. A side that cannot be loaded or fails on the
-way is told with its reason and does not stop the others.
+way is listed with its reason and does not stop the others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Side:
 
     Attributes:
         name: of the library.
-        dtype: dtype it is asked for; "auto" leaves it to the side, which then says.
+        dtype: dtype it is asked for; "auto" leaves it to the side, whose settings then name it.
         start: begins a session; None where the library is not installed.
         load: parts of the request that loads it.
     """
@@ -55,7 +55,7 @@ def race(
         sides: who takes part; the first float32 side that runs is the reference.
         pools: query and documents.
         repeats: timed runs of each side.
-        observe: is told what is going on.
+        observe: is called with what is being done.
         unit_count: units of work in the pools, of which rates are counted.
 
     Returns:

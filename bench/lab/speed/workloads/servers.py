@@ -31,7 +31,7 @@ INFINITY = next(peer for peer in PEERS if peer.name == "infinity-emb")
 
 
 class ServerFailure(RuntimeError):
-    """A server did not become ready; says what it said last."""
+    """A server did not become ready; has the last line it wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +154,5 @@ def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path, timeout:
             if urllib.request.urlopen(url, timeout=5).status == 200:
                 return
         time.sleep(0.2)
-    said = log.read_text("utf-8", "replace").strip().splitlines()
-    raise ServerFailure(said[-1] if said else "it said nothing")
+    lines = log.read_text("utf-8", "replace").strip().splitlines()
+    raise ServerFailure(lines[-1] if lines else "it lines nothing")

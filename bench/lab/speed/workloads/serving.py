@@ -1,6 +1,6 @@
 """W5: HTTP servers under closed-loop clients, ours and infinity's.
 
-Small `fast` requests with nothing kept and with documents seen before; all methods and sizes mixed;
+Small `fast` requests with a cold and a warm cache; all methods and sizes mixed;
 and one cross-encoder on ours, with torch and with OpenVINO, and on infinity's, each in float32 and
 in the dtype that ours would choose.
 """
@@ -29,7 +29,7 @@ TOKENS = 64
 """Of a document: short, so that what a server adds can be seen."""
 
 TEXTS = 400
-NEW, SEEN, MIXED = "fast, new documents", "fast, documents seen before", "mixed methods"
+COLD, WARM, MIXED = "fast, cold cache", "fast, warm cache", "mixed methods"
 PAIRS = "cross-encoder"
 
 
@@ -83,8 +83,8 @@ def _start(
     fresh = stack.enter_context(servers.own(_sub(folder, "a"), cross, options))
     keeping = stack.enter_context(servers.own(_sub(folder, "b"), cross, options, cache_mb=1024))
     lines = [
-        _Line(f"{OWN.name} {NEW}", "", small, fresh),
-        _Line(f"{OWN.name} {SEEN}", "", small, keeping, traffic.all_of(material[1])),
+        _Line(f"{OWN.name} {COLD}", "", small, fresh),
+        _Line(f"{OWN.name} {WARM}", "", small, keeping, traffic.all_of(material[1])),
         _Line(f"{OWN.name} {MIXED}", "", traffic.mixed(*material), fresh),
     ]
     for dtype in dict.fromkeys(("float32", encoders.own_dtype(options))):
@@ -212,6 +212,6 @@ def _comparisons(lines: Sequence[_Line], levels: Sequence[int]) -> list[tuple[st
 
 
 def _sub(folder: Path, name: str) -> Path:
-    made = folder / name
-    made.mkdir()
-    return made
+    place = folder / name
+    place.mkdir()
+    return place

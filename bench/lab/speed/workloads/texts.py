@@ -1,4 +1,4 @@
-"""The texts of a workload: real pools, cut so that no library has anything left to truncate.
+"""The texts of a workload: real pools, cut so that no library truncates them.
 
 Libraries truncate a pair in different ways. Here a document is cut beforehand, at a token's
 end, to what fits beside its query; then all read the same tokens.
@@ -92,12 +92,12 @@ def lengths(found: Sequence[Pool], tokenizer: Tokenizer, *, pair: bool) -> list[
 def snippets(
     source: RetrievalSet, tokenizer: Tokenizer, count: int, tokens: int, seed: int = SEED
 ) -> list[str]:
-    """Return texts of a given size, no two alike: windows of the collection, and a number."""
+    """Return texts of one size, no two alike: windows of the collection, and a number."""
     chance = random.Random(seed)
     words = [word for text in source.corpus.values() for word in clean(text).split()]
-    made = []
+    found = []
     for number in range(count):
         start = chance.randrange(max(1, len(words) - tokens))
         window = " ".join([str(number), *words[start : start + tokens]])
-        made.append(cut(window, tokenizer, tokens))
-    return made
+        found.append(cut(window, tokenizer, tokens))
+    return found

@@ -1,4 +1,4 @@
-"""The requests that clients send: seeded, and made into bytes beforehand."""
+"""The requests that clients send: seeded, and encoded beforehand."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def small_fast(queries: Sequence[str], texts: Sequence[str], seed: int = 0) -> l
 def mixed(queries: Sequence[str], texts: Sequence[str], seed: int = 0) -> list[bytes]:
     """Return requests of all methods on 5, 20 or 100 documents, each as often as the others."""
     chance = random.Random(seed)
-    made = []
+    requests = []
     for number in range(VARIETY):
         method, cross = METHODS[number % len(METHODS)]
         size = SIZES[number // len(METHODS) % len(SIZES)]
         documents = chance.sample(texts, min(size, len(texts)))
-        made.append(_v3(chance.choice(queries), documents, method, cross))
-    return made
+        requests.append(_v3(chance.choice(queries), documents, method, cross))
+    return requests
 
 
 def pairs(queries: Sequence[str], texts: Sequence[str], seed: int = 0) -> list[bytes]:
@@ -64,7 +64,7 @@ def pairs(queries: Sequence[str], texts: Sequence[str], seed: int = 0) -> list[b
 
 
 def all_of(texts: Sequence[str]) -> bytes:
-    """Return a request that holds all documents, after which they were seen before."""
+    """Return a request that holds all documents, which puts them in the cache."""
     return _v3("all of them", texts, "best", None)
 
 

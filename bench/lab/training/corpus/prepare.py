@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from transformers import BertModel
 
 from lab.training.base import base_encoder, base_tokenizer
-from lab.training.corpus import negatives, queries, recipe
+from lab.training.corpus import negatives, recipe
+from lab.training.corpus import queries as generators
 from lab.training.corpus.passages import TokenTable, tokenize
 from lab.training.corpus.queries import Query
 from lab.training.corpus.related import found_among, related_queries
@@ -26,12 +27,12 @@ from reranker_bench.data.beir import RetrievalSet, load
 Report = Callable[[str], None]
 
 FORMAT = 2
-"""Raise it when preparing changes, so that what was prepared before is made anew."""
+"""Raise it when preparing changes, so that older material is prepared again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One collection made ready.
+    """One collection, prepared.
 
     Attributes:
         name: The collection's name.
@@ -78,7 +79,7 @@ def read(folder: Path) -> Material:
     """Read one collection's prepared material."""
     rows = json.loads((folder / "queries.json").read_text(encoding="utf-8"))
     lists = ("positives", "judged", "removed", "unsure")
-    made = tuple(
+    queries = tuple(
         Query(row["kind"], row["text"], *(tuple(row[name]) for name in lists))
         for row in rows["queries"]
     )
@@ -86,7 +87,7 @@ def read(folder: Path) -> Material:
         name=folder.name,
         passages=_read_table(folder / "passages.npz"),
         vectors=np.load(folder / "passages.npy"),
-        queries=made,
+        queries=queries,
         query_tokens=_read_table(folder / "queries.npz"),
         query_vectors=np.load(folder / "queries.npy"),
         candidates=tuple(tuple(c) for c in rows["candidates"]),
@@ -106,16 +107,16 @@ def _build(
     ids = _choose_passages(source, plan.passages, random)
     texts = [source.corpus[i] for i in ids]
     own, chosen = _own_queries(source, ids, plan, random), _chosen(ids)
-    made = own[: plan.queries_of(plan.own_kind, recipe.LISTS)]
+    queries = own[: plan.queries_of(plan.own_kind, recipe.LISTS)]
     if "related" in plan.shares:
-        made += related_queries(texts, own, chosen, random)
-    made += _made_queries(texts, _heads(own), plan, random)
-    report(f"{plan.name}: {len(texts)} passages, {len(made)} queries")
+        queries += related_queries(texts, own, chosen, random)
+    queries += _generated_queries(texts, _heads(own), plan, random)
+    report(f"{plan.name}: {len(texts)} passages, {len(queries)} queries")
     tokenizer, bert = base_tokenizer(), base_encoder()
     pooled = []
     for stem, rows, cut in (
         ("passages", texts, plan.max_tokens),
-        ("queries", [q.text for q in made], recipe.QUERY_TOKENS),
+        ("queries", [q.text for q in queries], recipe.QUERY_TOKENS),
     ):
         table = tokenize(tokenizer, rows, cut)
         np.savez(
@@ -126,16 +127,16 @@ def _build(
         )
         pooled.append(_write_pooled(bert, table, folder / f"{stem}.npy", report))
     found = negatives.interleave(
-        negatives.bm25_candidates(texts, [q.text for q in made], recipe.CANDIDATES),
+        negatives.bm25_candidates(texts, [q.text for q in queries], recipe.CANDIDATES),
         negatives.cosine_candidates(pooled[0], pooled[1], recipe.CANDIDATES),
     )
-    made = [found_among(q, row) for q, row in zip(made, found, strict=True)]
+    queries = [found_among(q, row) for q, row in zip(queries, found, strict=True)]
     candidates = [
         [i for i in row if i not in q.positives and i not in q.unsure][: recipe.CANDIDATES]
-        for row, q in zip(found, made, strict=True)
+        for row, q in zip(found, queries, strict=True)
     ]
-    held = sorted(_held_out(chosen, made))
-    payload = {"queries": [asdict(q) for q in made], "candidates": candidates, "held_out": held}
+    held = sorted(_held_out(chosen, queries))
+    payload = {"queries": [asdict(q) for q in queries], "candidates": candidates, "held_out": held}
     (folder / "queries.json").write_text(json.dumps(payload), encoding="utf-8")
 
 
@@ -183,22 +184,22 @@ def _heads(own: Sequence[Query]) -> dict[int, str]:
     return {q.positives[0]: q.text for q in own if q.kind == "topic"}
 
 
-def _made_queries(
+def _generated_queries(
     texts: Sequence[str], heads: dict[int, str], plan: recipe.Collection, random: Random
 ) -> list[Query]:
-    idf = queries.word_idf(texts)
+    idf = generators.word_idf(texts)
     makers: dict[str, Callable[[int], Query | None]] = {
-        "sentence": lambda i: queries.sentence_query(i, texts[i], random),
-        "keywords": lambda i: queries.keyword_query(i, texts[i], idf, random),
-        "long": lambda i: queries.long_query(i, texts[i], heads.get(i, ""), random),
+        "sentence": lambda i: generators.sentence_query(i, texts[i], random),
+        "keywords": lambda i: generators.keyword_query(i, texts[i], idf, random),
+        "long": lambda i: generators.long_query(i, texts[i], heads.get(i, ""), random),
     }
-    made: list[Query] = []
+    queries: list[Query] = []
     for kind, maker in makers.items():
-        wanted = plan.queries_of(kind, recipe.LISTS)
+        needed = plan.queries_of(kind, recipe.LISTS)
         order = random.sample(range(len(texts)), len(texts))
-        fresh = (maker(i) for i in order) if wanted else iter(())
-        made += [q for q, _ in zip((q for q in fresh if q), range(wanted), strict=False)]
-    return made
+        fresh = (maker(i) for i in order) if needed else iter(())
+        queries += [q for q, _ in zip((q for q in fresh if q), range(needed), strict=False)]
+    return queries
 
 
 def _chosen(ids: Sequence[str]) -> set[int]:
@@ -206,7 +207,7 @@ def _chosen(ids: Sequence[str]) -> set[int]:
     return {n for n, i in enumerate(ids) if zlib.crc32(i.encode()) % 100 < recipe.DEV_PERCENT}
 
 
-def _held_out(chosen: set[int], made: Sequence[Query]) -> set[int]:
+def _held_out(chosen: set[int], queries: Sequence[Query]) -> set[int]:
     """Return the chosen passages and with them the judged pools that they appear in."""
-    pools = (q for q in made if q.judged and chosen.intersection(q.positives))
+    pools = (q for q in queries if q.judged and chosen.intersection(q.positives))
     return chosen.union(*({*q.positives, *q.judged} for q in pools))

@@ -1,4 +1,4 @@
-"""Training queries of several kinds: a collection's own, and others made from its passages.
+"""Training queries of several kinds: a collection's own, and others generated from its passages.
 
 A cross-encoder trained only on questions ranks badly for topics, keywords and long descriptions,
 so passages also yield queries of those kinds. A sentence that becomes a query is removed from the
@@ -59,7 +59,7 @@ def long_query(
         passage: Its text.
         head: A title or keyphrases to begin with; may be empty.
         random: Source of choices.
-        words: The shortest and longest length wanted.
+        words: The shortest and longest length.
     """
     spans = sentences(passage)
     order = random.sample(range(len(spans)), len(spans))
@@ -84,10 +84,10 @@ def keyword_query(index: int, passage: str, idf: dict[str, float], random: Rando
     weights = {w: min(c, 3) * idf.get(w, 0.0) ** 2 for w, c in counts.items()}
     # The exponential race draws without replacement in proportion to the weights.
     race = {w: random.expovariate(1.0) / x for w, x in weights.items() if x > 0}
-    wanted = random.randint(2, 6)
-    if len(race) < 2 * wanted:
+    target = random.randint(2, 6)
+    if len(race) < 2 * target:
         return None
-    chosen = sorted(race, key=race.__getitem__)[:wanted]
+    chosen = sorted(race, key=race.__getitem__)[:target]
     random.shuffle(chosen)
     return Query("keywords", " ".join(chosen), (index,))
 

@@ -1,8 +1,8 @@
-"""Passages on the same subject: told by the words that their own topic queries share.
+"""Passages on the same subject: found by the words that their own topic queries share.
 
 A title's only relevant passage is the one it heads, so titles alone teach that every other passage
 on the subject is wrong, which is not what a reader of abstracts means by relevant. Indexing terms
-say more: passages that share many of their rarer ones are on the same subject.
+weigh more: passages that share many of their rarer ones are on the same subject.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def related_queries(
             heads[passage].append(query.text)
     near = similarity_of_terms([" ".join(h) for h in heads])
     known = np.array([bool(h) for h in heads])
-    made = []
+    found_queries = []
     for source in random.sample(range(len(texts)), len(texts)):
         related = tuple(int(i) for i in np.flatnonzero(near[source] >= CLOSE))
         if not related or source in skipped:
@@ -73,8 +73,8 @@ def related_queries(
         asked = [*heads[source], *([long.text] * len(heads[source]) if long else [])]
         text = random.choice(asked)
         others = tuple(int(i) for i in np.flatnonzero(unsure))
-        made.append(Query("related", text, related, unsure=others))
-    return made
+        found_queries.append(Query("related", text, related, unsure=others))
+    return found_queries
 
 
 def found_among(query: Query, candidates: Sequence[int]) -> Query:

@@ -19,10 +19,10 @@ def dev_lists(source: ListSource, materials: Sequence[Material]) -> dict[str, li
     """Return up to ``PER_KIND`` held-out lists of ``DOCUMENTS`` for each collection and kind."""
     found: dict[str, list[TrainingList]] = {}
     for material in materials:
-        for query, made in enumerate(material.queries):
-            lists = found.setdefault(f"{material.name}/{made.kind}", [])
-            if len(lists) < PER_KIND and material.is_dev(query):
-                drawn = source.dev_list(material, query, DOCUMENTS)
+        for number, query in enumerate(material.queries):
+            lists = found.setdefault(f"{material.name}/{query.kind}", [])
+            if len(lists) < PER_KIND and material.is_dev(number):
+                drawn = source.dev_list(material, number, DOCUMENTS)
                 if len(drawn.examples) == DOCUMENTS:
                     lists.append(drawn)
     return {name: lists for name, lists in found.items() if lists}

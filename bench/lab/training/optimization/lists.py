@@ -67,10 +67,10 @@ class ListSource:
     def dev_list(self, material: Material, query: int, documents: int) -> TrainingList:
         """Return a held-out query with its relevant document and its hardest candidates."""
         random = np.random.default_rng([self._seed, query])
-        made = material.queries[query]
-        held = [p for p in made.positives if p in material.held_out]
-        known = {*made.positives, *made.unsure}
-        order = [c for c in (*made.judged, *material.candidates[query]) if c not in known]
+        source = material.queries[query]
+        held = [p for p in source.positives if p in material.held_out]
+        known = {*source.positives, *source.unsure}
+        order = [c for c in (*source.judged, *material.candidates[query]) if c not in known]
         chosen = [held[int(random.integers(len(held)))], *order[: documents - 1]]
         return self._list(
             material, query, [self.example(material, query, p, 128, False) for p in chosen]
@@ -79,14 +79,14 @@ class ListSource:
     def _build(
         self, material: Material, query: int, window: int, random: Generator
     ) -> TrainingList:
-        made, best = material.queries[query], bool(random.random() < 0.5)
-        positive = made.positives[int(random.integers(len(made.positives)))]
+        source, best = material.queries[query], bool(random.random() < 0.5)
+        positive = source.positives[int(random.integers(len(source.positives)))]
         first = self.example(material, query, positive, window, best)
         kept, spare = [first], list[Example]()
-        limit = first.soft + (0.5 if made.kind == "question" else 0.0)
+        limit = first.soft + (0.5 if source.kind == "question" else 0.0)
         for passage in _negatives(material, query, random):
             example = self.example(material, query, passage, window, best)
-            judged = passage in made.judged
+            judged = passage in source.judged
             (kept if judged or example.soft <= limit else spare).append(example)
             if len(kept) > NEGATIVES:
                 break
@@ -140,9 +140,9 @@ def _best_start(match: Floats, marks: Ints, window: int) -> int:
 
 
 def _negatives(material: Material, query: int, random: Generator) -> list[int]:
-    made = material.queries[query]
-    shut = material.held_out.union(made.positives, made.unsure)
-    judged = [int(j) for j in random.permutation(made.judged) if int(j) not in shut][:4]
+    source = material.queries[query]
+    shut = material.held_out.union(source.positives, source.unsure)
+    judged = [int(j) for j in random.permutation(source.judged) if int(j) not in shut][:4]
     hard = [c for c in material.candidates[query] if c not in shut]
     top, rest = random.permutation(hard[:6])[:4], random.permutation(hard[6:])[:4]
     # Of a query that may be about many passages few are left, so all are gone through.
@@ -163,12 +163,12 @@ def _schedule(materials: Sequence[Material], seed: int) -> NDArray[np.int32]:
         for kind in plans[material.name].shares:
             usable = [
                 q
-                for q, made in enumerate(material.queries)
-                if made.kind == kind and made.positives and not material.is_dev(q)
+                for q, source in enumerate(material.queries)
+                if source.kind == kind and source.positives and not material.is_dev(q)
             ]
-            wanted = plans[material.name].queries_of(kind, recipe.LISTS)
-            passes = -(-wanted // max(1, len(usable)))
-            drawn = np.concatenate([random.permutation(usable) for _ in range(passes)])[:wanted]
+            needed = plans[material.name].queries_of(kind, recipe.LISTS)
+            passes = -(-needed // max(1, len(usable)))
+            drawn = np.concatenate([random.permutation(usable) for _ in range(passes)])[:needed]
             rows.append(np.stack([np.full(len(drawn), place), drawn], axis=1))
     joined = np.concatenate(rows).astype(np.int32)
     return joined[random.permutation(len(joined))]

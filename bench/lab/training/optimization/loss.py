@@ -2,7 +2,7 @@
 
 * Listwise softmax cross-entropy (ListNet, Cao et al., 2007) against a mixture of the label and the
   softmax of the teacher's scores (Hinton et al., 2015); the share of the teacher depends on the
-  kind of query, because labels of real questions say more than a bi-encoder does.
+  kind of query, because labels of real questions carry more than a bi-encoder does.
 * Binary cross-entropy of each pair, lightly, so that logits of different queries compare.
 """
 

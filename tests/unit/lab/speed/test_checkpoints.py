@@ -12,9 +12,9 @@ from transformers import XLMRobertaForSequenceClassification
 
 from lab.peers.environments import OWN, PEERS
 from lab.speed.checkpoints import builders
-from lab.speed.checkpoints.builders import XLMR_BASE, Geometry
+from lab.speed.checkpoints.geometry import XLMR_BASE, Geometry
+from lab.speed.checkpoints.tokenizer_files import tokenizer_at
 from lab.speed.workloads import agreement
-from lab.speed.workloads.texts import tokenizer_at
 
 TINY = Geometry(layers=2, hidden=32, heads=4, inner=64, vocabulary=600, window=64)
 TEXTS = [f"the wing number {n} of an aircraft in {n} degrees of heat" for n in range(40)]

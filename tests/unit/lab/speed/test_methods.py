@@ -7,14 +7,14 @@ from support.peers import InProcess
 from lab.speed.options import RaceOptions
 from lab.speed.workloads import encoders, growth
 from lab.speed.workloads import methods as engine
-from lab.speed.workloads.methods import COLD, SEEN, VARIANTS
+from lab.speed.workloads.methods import COLD, VARIANTS, WARM
 from lab.speed.workloads.texts import Pool
 
 LOAD = {"role": "ranking", "folder": "", "threads": 1, "max_tokens": 8, "device": "cpu"}
 
 
 def test_every_request_asks_a_new_query_of_the_same_documents() -> None:
-    sessions = {state: InProcess() for state in (COLD, SEEN)}
+    sessions = {state: InProcess() for state in (COLD, WARM)}
     for session in sessions.values():
         session.ask("load", **LOAD, dtype="auto", options={})
     found = [Pool(f"query {n}", (f"a {n}", "b")) for n in range(3)]
