@@ -23,7 +23,7 @@ from lab.fitting import ablation, report, token_bank
 from lab.fitting.placebos import placebo_features
 from lab.fitting.sample import draw, unseen
 from reranker.engine import Reranker
-from reranker_bench.data.beir import load
+from reranker_bench.data.beir import load_beir
 from reranker_bench.data.candidate_pools import spaced
 from reranker_bench.tuning import features
 from reranker_bench.tuning.weights import fit
@@ -63,15 +63,15 @@ class Fitting:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             window = next(m.window for m in self.models.loaded() if m.id == self.bi.name)
-            sources = [load(self.options.data / name) for name in TRAINING]
-            save_token_statistics(token_bank.build(self.bi, window, sources), path)
+            sources = [load_beir(self.options.data / name) for name in TRAINING]
+            save_token_statistics(token_bank.measure(self.bi, window, sources), path)
         return load_token_statistics(path)
 
     def tables(self, names: Sequence[str], queries: int, depth: int, *, fit: bool) -> list[Table]:
         """Return the collections' features by the bi-encoder."""
         tables = []
         for name in names:
-            sample = draw(load(self.options.data / name), queries, depth, prefer_unseen=fit)
+            sample = draw(load_beir(self.options.data / name), queries, depth, prefer_unseen=fit)
             progress(f"{name}: {len(sample.queries)} queries, {len(sample.texts)} documents")
             parts = (sample, self.bi, self.bank, self.options.cache)
             values = features.bi_features(*parts) | placebo_features(*parts)

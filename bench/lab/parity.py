@@ -16,7 +16,7 @@ import numpy as np
 
 from reranker.engine import Reranker
 from reranker.settings import Settings
-from reranker_bench.data.beir import load
+from reranker_bench.data.beir import load_beir
 from reranker_bench.data.candidate_pools import spaced
 from reranker_bench.environment import machine
 from reranker_bench.evaluation import measures
@@ -40,7 +40,7 @@ BOUND = 0.5  # points of nDCG@10 that a variant may be off, up or down
 CACHE_MB = 512  # so that `best` takes from `standard` what both need
 
 
-def gains(
+def ndcg_by_query(
     engine: Reranker, source: RetrievalSet, queries: Sequence[str], method: str
 ) -> dict[str, float]:
     """Return nDCG@10 of each query by a method."""
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for variant in (EXACT, *options.variants)
         }
         worst = max(
-            compare(engines, load(options.data / name), options.methods, options.queries)
+            compare(engines, load_beir(options.data / name), options.methods, options.queries)
             for name in options.sets
         )
         for variant, engine in engines.items():
@@ -94,7 +94,8 @@ def compare(
     queries, worst = list(spaced(judged, limit)), 0.0
     for method in methods:
         found = {
-            variant: gains(engine, source, queries, method) for variant, engine in engines.items()
+            variant: ndcg_by_query(engine, source, queries, method)
+            for variant, engine in engines.items()
         }
         exact = found.pop(EXACT)
         for variant, after in found.items():

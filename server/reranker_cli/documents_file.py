@@ -12,7 +12,7 @@ from reranker.errors import InvalidRequest
 from reranker.types import Document
 
 
-def read(path: Path | None, rank_fields: Sequence[str]) -> list[Document]:
+def read_documents(path: Path | None, rank_fields: Sequence[str]) -> list[Document]:
     """Return the documents of a file; empty lines are skipped.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.peers.process import PeerFailure
-from lab.peers.worker import Worker, adapter_at
+from lab.peers.worker import PeerWorker, adapter_at
 
 FAKE = Path(__file__).with_name("fake_peer.py")
 POOLS = [("a b", ["a b c", "b", "none"]), ("c", ["c", "d"])]
@@ -16,7 +16,7 @@ class InProcess:
     """A session with a worker on this thread, which writes down what it was asked."""
 
     def __init__(self, adapter: Path = FAKE, log: list[str] | None = None, name: str = "") -> None:
-        self.worker = Worker(adapter_at(adapter))
+        self.worker = PeerWorker(adapter_at(adapter))
         self.asked: list[dict[str, Any]] = []
         self.log, self.name = log, name
         self.closed = False

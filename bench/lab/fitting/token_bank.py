@@ -20,7 +20,7 @@ COUNTED = 4000  # documents of a collection that count for idf
 ENCODED = 150  # documents of a collection that count for the second moment
 
 
-def build(encoder: BiEncoder, window: int, sources: Sequence[RetrievalSet]) -> TokenStatistics:
+def measure(encoder: BiEncoder, window: int, sources: Sequence[RetrievalSet]) -> TokenStatistics:
     """Measure a bank on collections, each with the same weight.
 
     idf(v) = log((1 + N) / (1 + N p_v)), with p_v the share of documents that hold the

@@ -11,7 +11,7 @@ from typing import Any
 PACKAGES = ("FlagEmbedding",)
 
 
-class Peer:
+class PeerModel:
     """The cross-encoder of a folder."""
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -36,7 +36,7 @@ class Peer:
         return scores
 
 
-def load(request: dict[str, Any]) -> Peer:
+def load(request: dict[str, Any]) -> PeerModel:
     """Return the cross-encoder.
 
     Raises:
@@ -44,4 +44,4 @@ def load(request: dict[str, Any]) -> Peer:
     """
     if request["role"] != "cross-encoder":
         raise ValueError("this peer is measured as a cross-encoder only")
-    return Peer(request)
+    return PeerModel(request)

@@ -14,7 +14,7 @@ from typing import Any
 PACKAGES = ("infinity-emb", "sentence-transformers", "optimum")
 
 
-class Peer:
+class PeerModel:
     """The model of a folder behind infinity's batching."""
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -55,6 +55,6 @@ class Peer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
-def load(request: dict[str, Any]) -> Peer:
+def load(request: dict[str, Any]) -> PeerModel:
     """Return the model."""
-    return Peer(request)
+    return PeerModel(request)

@@ -12,7 +12,7 @@ from typing import Any
 PACKAGES = ("sentence-transformers", "onnxruntime", "optimum", "optimum-onnx", "onnx")
 
 
-class Peer:
+class PeerModel:
     """The exported model of a folder."""
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ class Peer:
         return scores
 
 
-def load(request: dict[str, Any]) -> Peer:
+def load(request: dict[str, Any]) -> PeerModel:
     """Return the model.
 
     Raises:
@@ -55,4 +55,4 @@ def load(request: dict[str, Any]) -> Peer:
     """
     if request["dtype"] != "float32":
         raise ValueError("this peer is measured in float32 only")
-    return Peer(request)
+    return PeerModel(request)

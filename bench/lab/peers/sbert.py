@@ -12,7 +12,7 @@ from typing import Any
 PACKAGES = ("sentence-transformers",)
 
 
-class Peer:
+class PeerModel:
     """The model of a folder."""
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -42,6 +42,6 @@ class Peer:
         return scores
 
 
-def load(request: dict[str, Any]) -> Peer:
+def load(request: dict[str, Any]) -> PeerModel:
     """Return the model."""
-    return Peer(request)
+    return PeerModel(request)

@@ -34,7 +34,7 @@ COMMON = ("torch", "transformers", "numpy")
 Message = dict[str, Any]
 
 
-class Worker:
+class PeerWorker:
     """Answers requests with one adapter.
 
     Args:
@@ -145,7 +145,7 @@ def main() -> None:
     """Answer requests until standard input ends. What libraries print goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    worker = Worker(adapter_at(Path(sys.argv[1])))
+    worker = PeerWorker(adapter_at(Path(sys.argv[1])))
     for line in sys.stdin:
         message = json.loads(line)
         answers.write(json.dumps(worker.answer(message)) + "\n")

@@ -31,7 +31,7 @@ NOT_WHOLE, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 console = Console(stderr=True)
 
 
-def speed(
+def race(
     workloads: Annotated[
         str, typer.Option(help="With commas, of w1 to w6 and w3m3; or all.")
     ] = ",".join(DEFAULT_WORKLOADS),
@@ -137,4 +137,4 @@ def _fail(message: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    typer.run(speed)
+    typer.run(race)

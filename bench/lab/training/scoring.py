@@ -114,7 +114,7 @@ def weighted(features: Features, weights: dict[str, float]) -> dict[str, Floats]
     return {q: np.sum([w * features[n][q] for n, w in weights.items()], axis=0) for q in first}
 
 
-def gains(source: RetrievalSet, scores: dict[str, Floats]) -> dict[str, float]:
+def ndcg_by_query(source: RetrievalSet, scores: dict[str, Floats]) -> dict[str, float]:
     """Return nDCG@10 per query; queries without candidates count as 0."""
     run = {
         q: dict(zip(source.candidates[q], map(float, v), strict=True)) for q, v in scores.items()

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from reranker_bench import environment
 from reranker_bench.comparison import shards
 from reranker_bench.comparison.plan import LATENCY_QUERIES, METHODS, WHOLE, Plan, Shard
-from reranker_bench.comparison.records import Store
+from reranker_bench.comparison.records import RecordStore
 from reranker_bench.comparison.runner import Comparison, EngineMaker, Observer
-from reranker_bench.data.candidate_pools import POOL_SIZE, Collection
+from reranker_bench.data.candidate_pools import POOL_SIZE, Dataset
 from reranker_bench.data.collections import read_collections
 from reranker_bench.report import page, report
 
@@ -83,7 +83,7 @@ def run_comparison(
             options.merge, options.output, plan, collections, overwrite=options.overwrite
         )
         return _write(options, plan, collections, store), False
-    store = Store(
+    store = RecordStore(
         options.output,
         plan.identity(collections),
         resume=options.resume,
@@ -103,17 +103,20 @@ def run_comparison(
 
 
 def _write(
-    options: CompareOptions, plan: Plan, collections: Sequence[Collection], store: Store
+    options: CompareOptions,
+    plan: Plan,
+    collections: Sequence[Dataset],
+    store: RecordStore,
 ) -> report.Report:
-    result = report.build(
+    result = report.build_report(
         plan,
         collections,
         store,
         machine={**environment.machine(), **store.machine},
         settings={"split": options.split, "limit": options.limit, "cache_mb": options.cache_mb},
     )
-    report.write(result, options.output)
-    page.write(result, options.output)
+    report.write_report(result, options.output)
+    page.write_page(result, options.output)
     return result
 
 

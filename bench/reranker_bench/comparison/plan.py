@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from reranker.errors import InvalidRequest
 from reranker.types import DEFAULT_MAX_TOKENS_PER_DOC, DEFAULT_STAGE1_TOP_K
-from reranker_bench.data.candidate_pools import Collection, spaced
+from reranker_bench.data.candidate_pools import Dataset, spaced
 
 METHODS = ("fast", "standard", "optimal", "best")
 LATENCY_QUERIES = 10
@@ -94,7 +94,7 @@ class Plan:
             "max_tokens_per_doc": self.max_tokens_per_doc,
         }
 
-    def tasks(self, collections: Sequence[Collection]) -> Iterator[Task]:
+    def tasks(self, collections: Sequence[Dataset]) -> Iterator[Task]:
         """Yield this shard's rankings: query by query, each by all methods, in turning order.
 
         Turning the order spreads whatever comes first (filling a cache) over the methods.
@@ -106,7 +106,7 @@ class Plan:
                     for method in self.turned(position):
                         yield Task(collection.name, query, method)
 
-    def latency_tasks(self, collections: Sequence[Collection]) -> Iterator[Task]:
+    def latency_tasks(self, collections: Sequence[Dataset]) -> Iterator[Task]:
         """Yield this shard's part of the rankings that are timed."""
         for collection in collections:
             place = {query: position for position, query in enumerate(collection.queries)}
@@ -121,7 +121,7 @@ class Plan:
         start = position % len(self.methods)
         return self.methods[start:] + self.methods[:start]
 
-    def identity(self, collections: Sequence[Collection]) -> dict[str, object]:
+    def identity(self, collections: Sequence[Dataset]) -> dict[str, object]:
         """Return what must be equal for two runs to be parts of one, as JSON values."""
         values: dict[str, object] = asdict(self)
         values["methods"] = list(self.methods)

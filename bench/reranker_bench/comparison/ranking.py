@@ -9,30 +9,30 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from reranker.errors import InferenceError, RerankerError
-from reranker_bench.comparison.records import DETAILED, Record, Timing
+from reranker_bench.comparison.records import DETAILED, RankRecord, Timing
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
     from reranker.types import Ranking
     from reranker_bench.comparison.plan import Plan, Task
-    from reranker_bench.data.candidate_pools import Collection
+    from reranker_bench.data.candidate_pools import Dataset
 
 _UNSEEN = ("please", "exactly", "today", "here", "again", "instead", "overall", "indeed")
 
 
-def rank(engine: Reranker, plan: Plan, collection: Collection, task: Task) -> Record:
+def rank_pool(engine: Reranker, plan: Plan, collection: Dataset, task: Task) -> RankRecord:
     """Rank the pool of a query; a method's failure becomes the record's error."""
     pool = collection.pools[task.query]
     try:
         ranking = _call(engine, plan, collection, task, collection.queries[task.query])
     except RerankerError as error:
-        return Record(
+        return RankRecord(
             task.dataset,
             task.query,
             task.method,
             error=f"{type(error).__name__}: {_reason(error)}",
         )
-    return Record(
+    return RankRecord(
         dataset=task.dataset,
         query=task.query,
         method=task.method,
@@ -46,12 +46,12 @@ def rank(engine: Reranker, plan: Plan, collection: Collection, task: Task) -> Re
     )
 
 
-def time_cold(engine: Reranker, plan: Plan, collection: Collection, task: Task) -> Timing:
+def time_cold(engine: Reranker, plan: Plan, collection: Dataset, task: Task) -> Timing:
     """Time a ranking by an engine that keeps no results."""
     return _timed(engine, plan, collection, task, "cold", collection.queries[task.query])
 
 
-def time_warm(engine: Reranker, plan: Plan, collection: Collection, task: Task) -> Timing:
+def time_warm(engine: Reranker, plan: Plan, collection: Dataset, task: Task) -> Timing:
     """Time a ranking by a caching engine that knows the documents but not the query.
 
     The query's documents are ranked once before, and the timed query gets a further word, a
@@ -63,7 +63,7 @@ def time_warm(engine: Reranker, plan: Plan, collection: Collection, task: Task) 
     return _timed(engine, plan, collection, task, "warm", f"{text} {word}")
 
 
-def prepare(engine: Reranker, plan: Plan, methods: Sequence[str]) -> None:
+def warm_up(engine: Reranker, plan: Plan, methods: Sequence[str]) -> None:
     """Load what the methods need, so that no timed call does.
 
     A method that fails here may do so on every query; its records show why.
@@ -77,7 +77,12 @@ def prepare(engine: Reranker, plan: Plan, methods: Sequence[str]) -> None:
 
 
 def _timed(
-    engine: Reranker, plan: Plan, collection: Collection, task: Task, state: str, query: str
+    engine: Reranker,
+    plan: Plan,
+    collection: Dataset,
+    task: Task,
+    state: str,
+    query: str,
 ) -> Timing:
     start = time.perf_counter()
     _call(engine, plan, collection, task, query)
@@ -86,7 +91,7 @@ def _timed(
     return Timing(task.dataset, task.query, task.method, state, seconds, size)
 
 
-def _call(engine: Reranker, plan: Plan, collection: Collection, task: Task, query: str) -> Ranking:
+def _call(engine: Reranker, plan: Plan, collection: Dataset, task: Task, query: str) -> Ranking:
     texts = [collection.texts[document] for document in collection.pools[task.query]]
     return engine.rank(query, texts, **_arguments(plan, task.method))
 

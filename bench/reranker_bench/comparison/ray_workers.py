@@ -20,19 +20,19 @@ from reranker.errors import MissingExtra
 from reranker_bench import environment
 from reranker_bench.comparison import ranking
 from reranker_bench.comparison.plan import Task
-from reranker_bench.comparison.records import Record, record_of
+from reranker_bench.comparison.records import RankRecord, record_from
 from reranker_bench.comparison.runner import models_of
 
 if TYPE_CHECKING:
     from reranker.settings import Settings
     from reranker_bench.comparison.plan import Plan
     from reranker_bench.comparison.runner import Comparison
-    from reranker_bench.data.candidate_pools import Collection
+    from reranker_bench.data.candidate_pools import Dataset
 
 QUERIES_A_BATCH = 4
 
 
-class Worker:
+class RayWorker:
     """One engine on one worker.
 
     Args:
@@ -41,13 +41,11 @@ class Worker:
         settings: of the engine.
     """
 
-    def __init__(
-        self, plan: Plan, collections: Mapping[str, Collection], settings: Settings
-    ) -> None:
+    def __init__(self, plan: Plan, collections: Mapping[str, Dataset], settings: Settings) -> None:
         from reranker.engine import Reranker
 
         self._engine = Reranker(settings)
-        ranking.prepare(self._engine, plan, plan.methods)
+        ranking.warm_up(self._engine, plan, plan.methods)
         self._plan = plan
         self._collections = collections
         self._about = json.dumps(
@@ -57,7 +55,7 @@ class Worker:
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Rank a batch of queries; the columns hold JSON, as records have no fixed schema."""
         records = [
-            json.dumps(asdict(ranking.rank(self._engine, self._plan, collection, task)))
+            json.dumps(asdict(ranking.rank_pool(self._engine, self._plan, collection, task)))
             for row in batch["tasks"]
             for task in _tasks(str(row))
             for collection in (self._collections[task.dataset],)
@@ -66,7 +64,10 @@ class Worker:
 
 
 def rank_with_ray(
-    comparison: Comparison, collections: Sequence[Collection], settings: Settings, workers: int
+    comparison: Comparison,
+    collections: Sequence[Dataset],
+    settings: Settings,
+    workers: int,
 ) -> None:
     """Do a comparison's pending rankings on Ray workers.
 
@@ -112,17 +113,17 @@ def _stream(
     ray: Any,
     plan: Plan,
     pending: Sequence[Task],
-    collections: Sequence[Collection],
+    collections: Sequence[Dataset],
     settings: Settings,
     workers: int,
-) -> Iterator[tuple[Record, dict[str, object], dict[str, object]]]:
+) -> Iterator[tuple[RankRecord, dict[str, object], dict[str, object]]]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     rows = [{"tasks": text} for text in _by_query(pending)]
     blocks = max(workers, -(-len(rows) // QUERIES_A_BATCH))
     data = ray.data.from_items(rows, override_num_blocks=min(blocks, len(rows)))
     ranked = data.map_batches(
-        Worker,
+        RayWorker,
         fn_constructor_args=(
             plan,
             {each.name: each for each in collections},
@@ -133,7 +134,7 @@ def _stream(
     )
     for row in ranked.iter_rows():
         about = json.loads(row["about"])
-        yield record_of(json.loads(row["record"])), about["models"], about["machine"]
+        yield record_from(json.loads(row["record"])), about["models"], about["machine"]
 
 
 def _by_query(pending: Sequence[Task]) -> list[str]:

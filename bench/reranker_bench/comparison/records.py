@@ -21,7 +21,7 @@ DETAILED = 10  # documents from the top whose parts of the score are kept
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RankRecord:
     """One ranking, or why there is none.
 
     Attributes:
@@ -74,7 +74,7 @@ class Timing:
     documents: int
 
 
-class Store:
+class RecordStore:
     """The records in an output folder.
 
     Args:
@@ -103,16 +103,16 @@ class Store:
             self._check(read_identity(folder), identity, resume)
         folder.mkdir(parents=True, exist_ok=True)
         _write_json(folder / IDENTITY, identity)
-        self.records: dict[Task, Record] = {}
+        self.records: dict[Task, RankRecord] = {}
         self.timings: dict[tuple[Task, str], Timing] = {}
         for row in _rows(folder / RECORDS):
-            self._keep(record_of(row))
+            self._keep(record_from(row))
         for row in _rows(folder / TIMINGS):
             self._keep(Timing(**row))
 
-    def add(self, item: Record | Timing) -> None:
+    def add(self, item: RankRecord | Timing) -> None:
         """Keep a result in memory and on disk; the last one of a task counts."""
-        name = RECORDS if isinstance(item, Record) else TIMINGS
+        name = RECORDS if isinstance(item, RankRecord) else TIMINGS
         line = json.dumps(asdict(item), ensure_ascii=False)
         with (self.folder / name).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -160,8 +160,8 @@ class Store:
         path = self.folder / name
         return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
 
-    def _keep(self, item: Record | Timing) -> None:
-        if isinstance(item, Record):
+    def _keep(self, item: RankRecord | Timing) -> None:
+        if isinstance(item, RankRecord):
             self.records[item.task] = item
         else:
             self.timings[Task(item.dataset, item.query, item.method), item.state] = item
@@ -201,10 +201,10 @@ def _write_json(path: Path, value: Mapping[str, object]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def record_of(row: Mapping[str, Any]) -> Record:
+def record_from(row: Mapping[str, Any]) -> RankRecord:
     """Return the record that a row of JSON holds."""
     lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
-    return Record(**{**row, **lists})
+    return RankRecord(**{**row, **lists})
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

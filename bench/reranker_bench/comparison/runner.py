@@ -12,13 +12,13 @@ from reranker.errors import RerankerError
 from reranker.pipeline import registry
 from reranker_bench import environment
 from reranker_bench.comparison import ranking
-from reranker_bench.comparison.records import Record, Store
+from reranker_bench.comparison.records import RankRecord, RecordStore
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
     from reranker.families.base import BiEncoder, CrossEncoder
     from reranker_bench.comparison.plan import Plan, Task
-    from reranker_bench.data.candidate_pools import Collection
+    from reranker_bench.data.candidate_pools import Dataset
 
 EngineMaker = Callable[[int | None], "Reranker"]
 """Makes an engine with that many MiB of cache a model; 0 keeps nothing, None: as configured."""
@@ -48,8 +48,8 @@ class Comparison:
     def __init__(
         self,
         plan: Plan,
-        collections: Sequence[Collection],
-        store: Store,
+        collections: Sequence[Dataset],
+        store: RecordStore,
         make_engine: EngineMaker,
         observer: Observer,
     ) -> None:
@@ -86,14 +86,14 @@ class Comparison:
         pending = self.pending()
         self.begin_ranking(pending)
         for task in pending:
-            self.keep(ranking.rank(engine, self.plan, self._collections[task.dataset], task))
+            self.keep(ranking.rank_pool(engine, self.plan, self._collections[task.dataset], task))
 
     def begin_ranking(self, pending: Sequence[Task]) -> None:
         """Tell the observer how much there is to rank."""
         total = len(self._tasks())
         self._observer.begin("ranking", total, total - len(pending))
 
-    def keep(self, record: Record) -> None:
+    def keep(self, record: RankRecord) -> None:
         """Keep a ranking and tell the observer."""
         self.store.add(record)
         self._observer.step(record.task, record.error)
@@ -124,7 +124,7 @@ class Comparison:
     @contextmanager
     def _engine(self, cache_mb: int | None) -> Iterator[Reranker]:
         with self._make_engine(cache_mb) as engine:
-            ranking.prepare(engine, self.plan, self.plan.methods)
+            ranking.warm_up(engine, self.plan, self.plan.methods)
             yield engine
 
 

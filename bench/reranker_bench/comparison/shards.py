@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reranker_bench.comparison.plan import WHOLE, PlanError, Shard, differing
-from reranker_bench.comparison.records import Store, read_identity
+from reranker_bench.comparison.records import RecordStore, read_identity
 
 if TYPE_CHECKING:
     from reranker_bench.comparison.plan import Plan
-    from reranker_bench.data.candidate_pools import Collection
+    from reranker_bench.data.candidate_pools import Dataset
 
 
 def merge(
     parts: Sequence[Path],
     output: Path,
     plan: Plan,
-    collections: Sequence[Collection],
+    collections: Sequence[Dataset],
     *,
     overwrite: bool = False,
-) -> Store:
+) -> RecordStore:
     """Put the results of all shards into one folder.
 
     Args:
@@ -44,8 +44,8 @@ def merge(
         own = read_identity(part)
         if keys := [key for key in differing(own, identity) if key != "shard"]:
             raise PlanError(f"{part} is part of another comparison; it differs in: {keys}")
-        stores.append(Store(part, own, resume=True))
-    merged = Store(output, identity, overwrite=overwrite)
+        stores.append(RecordStore(part, own, resume=True))
+    merged = RecordStore(output, identity, overwrite=overwrite)
     for part, store in zip(parts, stores, strict=True):
         if store.models != stores[0].models:
             raise PlanError(f"{part} was ranked with other weights than {parts[0]}")

@@ -44,7 +44,7 @@ class RetrievalSet:
         return tuple(q for q in self.queries if any(g > 0 for g in self.qrels.get(q, {}).values()))
 
 
-def load(folder: Path, split: str | None = None) -> RetrievalSet:
+def load_beir(folder: Path, split: str | None = None) -> RetrievalSet:
     """Read a collection.
 
     Args:

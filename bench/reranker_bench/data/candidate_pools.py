@@ -12,7 +12,7 @@ POOL_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class Dataset:
     """What a comparison needs of one data set.
 
     Attributes:
@@ -44,7 +44,7 @@ class Collection:
         return tuple(sorted(self.pools[query], key=lambda d: -grades.get(d, 0)))
 
 
-def collect(source: RetrievalSet, limit: int | None = None, size: int = POOL_SIZE) -> Collection:
+def dataset_of(source: RetrievalSet, limit: int | None = None, size: int = POOL_SIZE) -> Dataset:
     """Choose the queries of a comparison and fix their candidate pools.
 
     Queries without a relevant document cannot distinguish methods and are left out. A limit takes
@@ -71,7 +71,7 @@ def collect(source: RetrievalSet, limit: int | None = None, size: int = POOL_SIZ
     texts = {d: source.corpus[d] for pool in pools.values() for d in pool}
     qrels = {query: dict(source.qrels[query]) for query in chosen}
     digest = _digest(texts, queries, qrels, pools)
-    return Collection(source.name, texts, queries, qrels, pools, origin, digest)
+    return Dataset(source.name, texts, queries, qrels, pools, origin, digest)
 
 
 def spaced(items: Sequence[str], limit: int | None) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from reranker_bench.data.beir import DatasetError, RetrievalSet, load
-from reranker_bench.data.candidate_pools import POOL_SIZE, Collection, collect
+from reranker_bench.data.beir import DatasetError, RetrievalSet, load_beir
+from reranker_bench.data.candidate_pools import POOL_SIZE, Dataset, dataset_of
 from reranker_bench.data.json_lines import STDIN, load_listed
 
 SAMPLE = "sample"
@@ -29,10 +29,10 @@ def open_collection(name: str, split: str | None = None) -> RetrievalSet:
     if name == STDIN or path.is_file():
         return load_listed(name)
     if name == SAMPLE and not path.exists():
-        return load(sample_folder())
+        return load_beir(sample_folder())
     if not path.exists():
         raise DatasetError(f"{name}: no such folder or file")
-    return load(path, split)
+    return load_beir(path, split)
 
 
 def read_collections(
@@ -40,7 +40,7 @@ def read_collections(
     split: str | None = None,
     limit: int | None = None,
     pool_size: int = POOL_SIZE,
-) -> list[Collection]:
+) -> list[Dataset]:
     """Read data sets and fix their candidate pools.
 
     Args:
@@ -55,7 +55,7 @@ def read_collections(
     found, wrong = [], []
     for name in names:
         try:
-            found.append(collect(open_collection(name, split), limit, pool_size))
+            found.append(dataset_of(open_collection(name, split), limit, pool_size))
         except DatasetError as error:
             wrong.append(str(error))
     if wrong:

@@ -15,8 +15,8 @@ from reranker_bench.evaluation.measures import MEASURES, NDCG_AT_10
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker_bench.comparison.records import Record, Store
-    from reranker_bench.data.candidate_pools import Collection
+    from reranker_bench.comparison.records import RankRecord, RecordStore
+    from reranker_bench.data.candidate_pools import Dataset
 
 ALL = "all data sets"
 """Name of the comparisons over all data sets, each with the same weight."""
@@ -26,7 +26,7 @@ PerQuery = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DatasetOutcome:
     """What a comparison found on one data set.
 
     Attributes:
@@ -38,9 +38,9 @@ class Outcome:
         input_order: the same of the pool in its own order.
     """
 
-    collection: Collection
+    collection: Dataset
     queries: tuple[str, ...]
-    records: Mapping[str, Mapping[str, Record]]
+    records: Mapping[str, Mapping[str, RankRecord]]
     values: Mapping[str, PerQuery]
     ceiling: PerQuery
     input_order: PerQuery
@@ -56,7 +56,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class MethodDifference:
     """The difference of two methods in one measure.
 
     Attributes:
@@ -75,13 +75,13 @@ class Compared:
     p_holm: float
 
 
-def evaluate(collection: Collection, store: Store, methods: Sequence[str]) -> Outcome:
+def evaluate(collection: Dataset, store: RecordStore, methods: Sequence[str]) -> DatasetOutcome:
     """Evaluate the rankings of one data set.
 
     A query counts once every method was tried on it, or if it has no candidates; a method that
     failed on it, or a query without candidates, counts 0.
     """
-    tried: dict[str, dict[str, Record]] = {method: {} for method in methods}
+    tried: dict[str, dict[str, RankRecord]] = {method: {} for method in methods}
     for task, record in store.records.items():
         if task.dataset == collection.name and task.method in tried:
             tried[task.method][task.query] = record
@@ -97,7 +97,7 @@ def evaluate(collection: Collection, store: Store, methods: Sequence[str]) -> Ou
     qrels = {query: collection.qrels[query] for query in queries}
     pools = {query: collection.pools[query] for query in queries}
     perfect = {query: collection.ceiling(query) for query in queries}
-    return Outcome(
+    return DatasetOutcome(
         collection=collection,
         queries=queries,
         records=records,
@@ -110,12 +110,14 @@ def evaluate(collection: Collection, store: Store, methods: Sequence[str]) -> Ou
     )
 
 
-def compare_all(outcomes: Sequence[Outcome], methods: Sequence[str]) -> list[Compared]:
+def compare_all(
+    outcomes: Sequence[DatasetOutcome], methods: Sequence[str]
+) -> list[MethodDifference]:
     """Compare all pairs of methods, in every measure, on each data set and over all of them.
 
     Holm's adjustment is over all pairs and data sets, measure by measure.
     """
-    groups: list[tuple[Sequence[Outcome], str]] = [
+    groups: list[tuple[Sequence[DatasetOutcome], str]] = [
         ((outcome,), outcome.collection.name) for outcome in outcomes
     ]
     if len(outcomes) > 1:
@@ -131,7 +133,7 @@ def compare_all(outcomes: Sequence[Outcome], methods: Sequence[str]) -> list[Com
         adjusted = significance.holm([found[i].difference.p for i in at])
         for i, p in zip(at, adjusted, strict=True):
             each = found[i]
-            found[i] = Compared(
+            found[i] = MethodDifference(
                 each.dataset, each.method, each.baseline, measure, each.difference, p
             )
     return found
@@ -142,7 +144,7 @@ def means(per_query: PerQuery) -> dict[str, float]:
     return {measure: measures.mean(values) for measure, values in per_query.items()}
 
 
-def intervals(outcome: Outcome, method: str) -> dict[str, tuple[float, float]]:
+def intervals(outcome: DatasetOutcome, method: str) -> dict[str, tuple[float, float]]:
     """Return measure to the bootstrap interval of its mean."""
     return {
         measure: significance.bootstrap_interval([outcome.column(method, measure)])
@@ -150,10 +152,14 @@ def intervals(outcome: Outcome, method: str) -> dict[str, tuple[float, float]]:
     }
 
 
-def _compared(group: Sequence[Outcome], name: str, pair: tuple[str, str], measure: str) -> Compared:
+def _compared(
+    group: Sequence[DatasetOutcome], name: str, pair: tuple[str, str], measure: str
+) -> MethodDifference:
     baseline, method = pair
     strata = [each.column(method, measure) - each.column(baseline, measure) for each in group]
-    return Compared(name, method, baseline, measure, significance.compare(strata), 1.0)
+    return MethodDifference(
+        name, method, baseline, measure, significance.paired_difference(strata), 1.0
+    )
 
 
 def _measure(qrels: measures.Qrels, ranked: Mapping[str, Sequence[str]]) -> PerQuery:

@@ -59,7 +59,7 @@ class Difference:
     losses: int
 
 
-def compare(
+def paired_difference(
     strata: Strata, resamples: int = RESAMPLES, seed: int = SEED, level: float = LEVEL
 ) -> Difference:
     """Test the differences of two methods.

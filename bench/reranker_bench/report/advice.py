@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reranker_bench.evaluation.measures import NDCG_AT_10
-from reranker_bench.evaluation.outcomes import ALL, Compared
+from reranker_bench.evaluation.outcomes import ALL, MethodDifference
 
 RISK = 0.05
 """A difference counts where its p, adjusted for all comparisons, is below this."""
@@ -16,7 +16,7 @@ _ALIKE = 1.1  # latencies within this factor of each other are called alike
 def advise(
     dataset: str,
     values: Mapping[str, float],
-    compared: Sequence[Compared],
+    compared: Sequence[MethodDifference],
     latency: Mapping[str, float],
 ) -> list[str]:
     """Return a recommendation, then one sentence for each method but the baseline.
@@ -42,7 +42,7 @@ def advise(
 
 def choice(
     values: Mapping[str, float],
-    pairs: Mapping[tuple[str, str], Compared],
+    pairs: Mapping[tuple[str, str], MethodDifference],
     latency: Mapping[str, float],
 ) -> str:
     """Return the method that is worth its time: a slower one must be measurably better.
@@ -61,7 +61,7 @@ def choice(
 def _recommendation(
     where: str,
     values: Mapping[str, float],
-    pairs: Mapping[tuple[str, str], Compared],
+    pairs: Mapping[tuple[str, str], MethodDifference],
     latency: Mapping[str, float],
 ) -> str:
     chosen = choice(values, pairs, latency)
@@ -77,7 +77,9 @@ def _recommendation(
     )
 
 
-def _sentence(where: str, method: str, compared: Compared, latency: Mapping[str, float]) -> str:
+def _sentence(
+    where: str, method: str, compared: MethodDifference, latency: Mapping[str, float]
+) -> str:
     found = compared.difference
     cost = _cost(latency.get(method), latency.get(compared.baseline))
     versus = f"{_code(compared.baseline)} (p = {p_text(compared.p_holm)})"
@@ -97,7 +99,7 @@ def _sentence(where: str, method: str, compared: Compared, latency: Mapping[str,
     )
 
 
-def _better(one: str, other: str, pairs: Mapping[tuple[str, str], Compared]) -> bool:
+def _better(one: str, other: str, pairs: Mapping[tuple[str, str], MethodDifference]) -> bool:
     """Return whether one method is measurably better than another."""
     for pair, sign in (((one, other), 1), ((other, one), -1)):
         if pair in pairs:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from reranker_bench.evaluation.measures import NDCG_AT_10
 
 if TYPE_CHECKING:
-    from reranker_bench.comparison.records import Record
-    from reranker_bench.evaluation.outcomes import Outcome
+    from reranker_bench.comparison.records import RankRecord
+    from reranker_bench.evaluation.outcomes import DatasetOutcome
 
 SHOWN = 3  # queries a side, and documents a ranking
 SNIPPET = 320  # characters
@@ -30,7 +30,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class QueryExample:
     """One query as two methods rank it.
 
     Attributes:
@@ -56,7 +56,9 @@ class Example:
     explanation: str
 
 
-def extremes(outcome: Outcome, method: str, baseline: str, count: int = SHOWN) -> list[Example]:
+def extremes(
+    outcome: DatasetOutcome, method: str, baseline: str, count: int = SHOWN
+) -> list[QueryExample]:
     """Return the queries with the largest gains, then those with the largest losses.
 
     Queries without a difference, and those that either method failed on, are no examples.
@@ -68,7 +70,7 @@ def extremes(outcome: Outcome, method: str, baseline: str, count: int = SHOWN) -
     wins = [query for query in ordered[:count] if gains[query] > 0]
     losses = [query for query in reversed(ordered[-count:]) if gains[query] < 0]
     return [
-        Example(
+        QueryExample(
             query=query,
             text=outcome.collection.queries[query],
             method=method,
@@ -83,7 +85,7 @@ def extremes(outcome: Outcome, method: str, baseline: str, count: int = SHOWN) -
     ]
 
 
-def explain(grades: Mapping[str, int], ours: Record, theirs: Record) -> str:
+def explain(grades: Mapping[str, int], ours: RankRecord, theirs: RankRecord) -> str:
     """Say which relevant document moved most, and what the method's score saw in it.
 
     The document that moved most is that whose reciprocal rank changed most. Its parts of the
@@ -103,13 +105,13 @@ def explain(grades: Mapping[str, int], ours: Record, theirs: Record) -> str:
     return f"{sentence} {parts}".strip()
 
 
-def _most_moved(relevant: Sequence[str], ours: Record, theirs: Record) -> str | None:
+def _most_moved(relevant: Sequence[str], ours: RankRecord, theirs: RankRecord) -> str | None:
     moves = {d: abs(_share(_rank(ours, d)) - _share(_rank(theirs, d))) for d in relevant}
     best = max(moves, key=lambda document: moves[document], default=None)
     return best if best is not None and moves[best] > 0 else None
 
 
-def _parts(record: Record, document: str, rival: str) -> str:
+def _parts(record: RankRecord, document: str, rival: str) -> str:
     """Compare the parts of two documents' scores, where both were kept."""
     detail = dict(zip(record.documents, record.details, strict=False))
     if document not in detail or rival not in detail:
@@ -122,7 +124,9 @@ def _parts(record: Record, document: str, rival: str) -> str:
     return f"In {record.method}, next to {rival}: {', '.join(parts)}." if parts else ""
 
 
-def _shown(outcome: Outcome, query: str, record: Record, other: Record) -> tuple[Shown, ...]:
+def _shown(
+    outcome: DatasetOutcome, query: str, record: RankRecord, other: RankRecord
+) -> tuple[Shown, ...]:
     grades = outcome.collection.qrels[query]
     return tuple(
         Shown(
@@ -142,7 +146,7 @@ def snippet(text: str, length: int = SNIPPET) -> str:
     return line if len(line) <= length else f"{line[:length].rpartition(' ')[0]} …"
 
 
-def _rank(record: Record, document: str) -> int | None:
+def _rank(record: RankRecord, document: str) -> int | None:
     return record.documents.index(document) + 1 if document in record.documents else None
 
 

@@ -13,7 +13,7 @@ from reranker_bench.evaluation.measures import MEASURES, NDCG_AT_10
 from reranker_bench.evaluation.outcomes import ALL
 from reranker_bench.report import plots
 from reranker_bench.report.advice import RISK, p_text
-from reranker_bench.report.examples import Example, extremes
+from reranker_bench.report.examples import QueryExample, extremes
 from reranker_bench.report.plots import Point
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _STOPWORDS = frozenset(
 )
 
 
-def write(report: Report, folder: Path) -> Path:
+def write_page(report: Report, folder: Path) -> Path:
     """Write `report.html` with its pictures inside, and each picture as a PNG beside it.
 
     Returns:
@@ -105,13 +105,13 @@ def _pictures(report: Report, colours: Mapping[str, str], folder: Path) -> dict[
             each.collection.name: {m: each.column(m) - each.column(baseline) for m in others}
             for each in report.outcomes
         }
-        drawn["gains"] = plots.gains(differences, baseline, colours)
+        drawn["gains"] = plots.plot_gains(differences, baseline, colours)
     for name, (_, figure) in drawn.items():
         plots.save_png(figure, folder / f"{name}.png")
     return {name: Markup(svg) for name, (svg, _) in drawn.items()}  # our own drawing
 
 
-def _examples(report: Report) -> dict[str, dict[str, list[Example]]]:
+def _examples(report: Report) -> dict[str, dict[str, list[QueryExample]]]:
     baseline, *others = report.methods
     return {
         each.collection.name: {method: extremes(each, method, baseline) for method in others}

@@ -81,7 +81,7 @@ def accuracy_latency(
         return _svg(figure), figure
 
 
-def gains(
+def plot_gains(
     panels: Mapping[str, Mapping[str, NDArray[np.float64]]],
     baseline: str,
     colours: Mapping[str, str],

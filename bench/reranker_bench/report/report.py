@@ -44,8 +44,8 @@ from reranker_bench.evaluation.latency import by_state
 from reranker_bench.evaluation.measures import MEASURES, NDCG_AT_10
 from reranker_bench.evaluation.outcomes import (
     ALL,
-    Compared,
-    Outcome,
+    DatasetOutcome,
+    MethodDifference,
     compare_all,
     evaluate,
     intervals,
@@ -55,8 +55,8 @@ from reranker_bench.report.advice import advise
 
 if TYPE_CHECKING:
     from reranker_bench.comparison.plan import Plan
-    from reranker_bench.comparison.records import Store, Timing
-    from reranker_bench.data.candidate_pools import Collection
+    from reranker_bench.comparison.records import RecordStore, Timing
+    from reranker_bench.data.candidate_pools import Dataset
 
 SCHEMA = 1
 
@@ -72,7 +72,7 @@ class Report:
     """
 
     data: Mapping[str, Any]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[DatasetOutcome, ...]
     methods: tuple[str, ...]
 
     @property
@@ -81,10 +81,10 @@ class Report:
         return bool(self.data["status"] == "whole")
 
 
-def build(
+def build_report(
     plan: Plan,
-    collections: Sequence[Collection],
-    store: Store,
+    collections: Sequence[Dataset],
+    store: RecordStore,
     machine: Mapping[str, object] | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Report:
@@ -135,7 +135,7 @@ def build(
     return Report(data, outcomes, plan.methods)
 
 
-def write(report: Report, folder: Path) -> None:
+def write_report(report: Report, folder: Path) -> None:
     """Write `report.json`, `per_query.json` and the TREC runs."""
     (folder / "report.json").write_text(_json(report.data), encoding="utf-8")
     values = {each.collection.name: each.values for each in report.outcomes}
@@ -147,7 +147,7 @@ def write(report: Report, folder: Path) -> None:
             write_run(outcome, method, runs / f"{outcome.collection.name}.{method}.run")
 
 
-def write_run(outcome: Outcome, method: str, path: Path) -> None:
+def write_run(outcome: DatasetOutcome, method: str, path: Path) -> None:
     """Write a TREC run whose scores fall strictly with the rank, so that no reader finds a tie."""
     with path.open("w", encoding="utf-8") as file:
         for query, record in outcome.records[method].items():
@@ -157,7 +157,7 @@ def write_run(outcome: Outcome, method: str, path: Path) -> None:
 
 
 def _method(
-    outcome: Outcome, method: str, timings: Sequence[Timing], store: Store
+    outcome: DatasetOutcome, method: str, timings: Sequence[Timing], store: RecordStore
 ) -> dict[str, Any]:
     name = outcome.collection.name
     tried = [r for task, r in store.records.items() if task.dataset == name]
@@ -172,7 +172,7 @@ def _method(
     }
 
 
-def _collection(outcome: Outcome) -> dict[str, object]:
+def _collection(outcome: DatasetOutcome) -> dict[str, object]:
     collection = outcome.collection
     sizes = [len(pool) for pool in collection.pools.values()]
     return {
@@ -196,7 +196,7 @@ def _mean(datasets: Mapping[str, Any], methods: Sequence[str]) -> dict[str, dict
     }
 
 
-def _comparison(compared: Compared) -> dict[str, object]:
+def _comparison(compared: MethodDifference) -> dict[str, object]:
     values = asdict(compared)
     difference = values.pop("difference")
     return {**values, "difference": difference.pop("mean"), **difference}
@@ -205,7 +205,7 @@ def _comparison(compared: Compared) -> dict[str, object]:
 def _advice(
     datasets: Mapping[str, Any],
     mean: Mapping[str, Mapping[str, float]],
-    compared: Sequence[Compared],
+    compared: Sequence[MethodDifference],
     timings: Sequence[Timing],
 ) -> dict[str, list[str]]:
     def latency(name: str | None) -> dict[str, float]:
@@ -223,7 +223,7 @@ def _advice(
     return advice
 
 
-def _notes(plan: Plan, collections: Sequence[Collection]) -> list[str]:
+def _notes(plan: Plan, collections: Sequence[Dataset]) -> list[str]:
     """Say where stage 1 keeps the whole pool, so that a cascade saves nothing."""
     deepest = max((len(pool) for each in collections for pool in each.pools.values()), default=0)
     cascades = [m for m in plan.methods if registry.get(m).two_stage]
@@ -237,7 +237,7 @@ def _notes(plan: Plan, collections: Sequence[Collection]) -> list[str]:
     ]
 
 
-def _failures(store: Store, methods: Sequence[str]) -> list[dict[str, object]]:
+def _failures(store: RecordStore, methods: Sequence[str]) -> list[dict[str, object]]:
     return [
         {"dataset": r.dataset, "query": r.query, "method": r.method, "error": r.error}
         for r in store.records.values()
@@ -245,7 +245,7 @@ def _failures(store: Store, methods: Sequence[str]) -> list[dict[str, object]]:
     ]
 
 
-def _warnings(outcomes: Sequence[Outcome], store: Store) -> list[str]:
+def _warnings(outcomes: Sequence[DatasetOutcome], store: RecordStore) -> list[str]:
     found = dict.fromkeys(text for r in store.records.values() for text in r.warnings)
     for outcome in outcomes:
         if missed := outcome.collection.missed:

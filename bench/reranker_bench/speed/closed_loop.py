@@ -58,7 +58,7 @@ def next_stamp() -> str:
     return f"{next(_numbers) % 10 ** len(STAMP):0{len(STAMP)}}"
 
 
-def load(
+def run_load(
     connect: Callable[[], Client[RequestT]],
     requests: Sequence[RequestT],
     clients: int,
@@ -77,10 +77,10 @@ def load(
         seconds: how long requests are sent.
         seed: of the draw.
     """
-    return asyncio.run(_load(connect, requests, clients, seconds, seed))
+    return asyncio.run(_run_load(connect, requests, clients, seconds, seed))
 
 
-async def _load(
+async def _run_load(
     connect: Callable[[], Client[RequestT]],
     requests: Sequence[RequestT],
     clients: int,

@@ -26,7 +26,7 @@ from reranker_bench.speed.closed_loop import Load
 from reranker_bench.speed.engine_client import EngineClient
 from reranker_bench.speed.http_client import Address, HttpClient
 from reranker_bench.speed.statistics import percentiles, spread
-from reranker_bench.speed.workload import STATES, Workload
+from reranker_bench.speed.workload import CACHE_STATES, Workload
 
 if TYPE_CHECKING:
     from reranker.settings import Settings
@@ -83,9 +83,9 @@ def measure_speed(
         models["model_cross"] = options.model_cross
     source = open_collection(options.dataset)
     workloads = [
-        workload.build(source, method, state, options.documents, models)
+        workload.build_workload(source, method, state, options.documents, models)
         for method in options.methods
-        for state in STATES
+        for state in CACHE_STATES
     ]
     cells = [_Cell(each, clients) for each in workloads for clients in options.clients]
     peaks = []
@@ -129,7 +129,7 @@ def _target(
 
         def load_server(each: Workload, clients: int, seed: int) -> Load:
             requests = [address.encode(RERANK, request) for request in each.requests]
-            return closed_loop.load(
+            return closed_loop.run_load(
                 partial(HttpClient, address), requests, clients, options.seconds, seed
             )
 
@@ -143,7 +143,7 @@ def _target(
             observe(f"first request: {each.method}, {each.state}")
             client.rank(each.requests[0], closed_loop.next_stamp())
         client.close()
-        yield lambda each, clients, seed: closed_loop.load(
+        yield lambda each, clients, seed: closed_loop.run_load(
             partial(EngineClient, engine), each.requests, clients, options.seconds, seed
         )
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from reranker_bench.data.beir import RetrievalSet
 from reranker_bench.speed.closed_loop import STAMP
 
-State = Literal["cold", "warm"]
-STATES: tuple[State, ...] = ("cold", "warm")
+CacheState = Literal["cold", "warm"]
+CACHE_STATES: tuple[CacheState, ...] = ("cold", "warm")
 _VARIETY = 64
 
 
@@ -27,14 +27,14 @@ class Workload:
     """
 
     method: str
-    state: State
+    state: CacheState
     requests: Sequence[Mapping[str, Any]]
 
 
-def build(
+def build_workload(
     source: RetrievalSet,
     method: str,
-    state: State,
+    state: CacheState,
     documents: int,
     models: Mapping[str, str],
     seed: int = 0,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reranker_bench.data.collections import read_collections
-from reranker_bench.tuning import threshold, tune
+from reranker_bench.tuning import selection, threshold
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
@@ -33,30 +33,30 @@ class TuneOptions:
     split: str | None = None
     limit: int | None = None
     pool_size: int = 100
-    folds: int = tune.FOLDS
-    pull: float = tune.PULL
+    folds: int = selection.FOLDS
+    pull: float = selection.PULL
     cache: Path = CACHE
     threshold: threshold.Goal | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TuningResult:
+class ProfileFit:
     """What a tuning found.
 
     Attributes:
-        verdict: the competition and its winner.
+        verdict: the candidates and the chosen one.
         threshold: where one was asked for and found.
         no_threshold: why none was found.
     """
 
-    verdict: tune.Verdict
+    verdict: selection.Selection
     threshold: threshold.Found | None = None
     no_threshold: str | None = None
 
 
 def run_tuning(
     options: TuneOptions, engine: Reranker, observe: Callable[[str], None]
-) -> TuningResult:
+) -> ProfileFit:
     """Fit, choose, and write the profile with its token bank beside it.
 
     Args:
@@ -77,9 +77,9 @@ def run_tuning(
     alone = cross_id.lower() == NO_CROSS
     cross = None if alone else engine.models.cross_encoder(cross_id)
     current = _in_use(engine, bi.name, cross.name if cross else None)
-    tables = tune.tables_of(collections, bi, cross, current.bank, options.cache, observe)
-    verdict = tune.tune(tables, current.fusion, options.folds, options.pull)
-    fitted = tune.describe(verdict, tables, options.folds, options.pull)
+    tables = selection.tables_of(collections, bi, cross, current.bank, options.cache, observe)
+    verdict = selection.select_fusion(tables, current.fusion, options.folds, options.pull)
+    fitted = selection.describe(verdict, tables, options.folds, options.pull)
     found, missing = None, None
     if options.threshold is not None:
         try:
@@ -88,11 +88,11 @@ def run_tuning(
         except threshold.ThresholdError as error:
             missing = str(error)
     write_profile(options.output, current, bi.name, cross.name if cross else None, verdict, fitted)
-    return TuningResult(verdict, found, missing)
+    return ProfileFit(verdict, found, missing)
 
 
 def find_threshold(
-    goal: threshold.Goal, verdict: tune.Verdict, tables: list[Table]
+    goal: threshold.Goal, verdict: selection.Selection, tables: list[Table]
 ) -> threshold.Found:
     """Find a threshold on the chosen fusion's scores of queries it was not fitted on."""
     logits, relevant = [], []
@@ -107,7 +107,7 @@ def write_profile(
     current: Profile,
     bi: str,
     cross: str | None,
-    verdict: tune.Verdict,
+    verdict: selection.Selection,
     fitted: dict[str, Any],
 ) -> None:
     """Write the chosen fusion as a profile, and the token bank beside it.

@@ -42,7 +42,7 @@ def out_of_fold(
     return found
 
 
-def gains(tables: Sequence[Table], logits: PerPair) -> PerPair:
+def ndcg_by_query(tables: Sequence[Table], logits: PerPair) -> PerPair:
     """Return for each table the (q,) nDCG@10 of its queries."""
     return [
         np.array(list(table.ndcg(values).values()))
@@ -50,7 +50,7 @@ def gains(tables: Sequence[Table], logits: PerPair) -> PerPair:
     ]
 
 
-def losses(tables: Sequence[Table], logits: PerPair) -> PerPair:
+def cross_entropy_by_query(tables: Sequence[Table], logits: PerPair) -> PerPair:
     """Return for each table the (q,) mean cross-entropy of its queries, in nats a pair."""
     found = []
     for table, values in zip(tables, logits, strict=True):

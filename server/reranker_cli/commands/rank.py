@@ -57,7 +57,7 @@ def rank(
     with Reranker(settings) as reranker:
         ranking = reranker.rank(
             query,
-            documents_file.read(documents, fields or DEFAULT_RANK_FIELDS),
+            documents_file.read_documents(documents, fields or DEFAULT_RANK_FIELDS),
             method=method,
             model=model,
             model_cross=None if cross == NO_MODEL else cross,

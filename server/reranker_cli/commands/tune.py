@@ -23,7 +23,7 @@ from reranker_cli.configuration import ConfigOption, engine_settings, extra
 from reranker_cli.output import Status, console
 
 if TYPE_CHECKING:
-    from reranker_bench.tuning.experiment import TuningResult
+    from reranker_bench.tuning.experiment import ProfileFit
 
 
 def tune(
@@ -79,9 +79,9 @@ def _tune(options: dict[str, Any], goal: str | None, config: Path | None) -> Sta
     return Status.FAILED if result.no_threshold else Status.OK
 
 
-def _show(result: TuningResult, profile: Path) -> None:
+def _show(result: ProfileFit, profile: Path) -> None:
     """Show the candidates, what was adopted, the threshold, and how to use the profile."""
-    from reranker_bench.tuning.tune import CURRENT
+    from reranker_bench.tuning.selection import CURRENT
 
     verdict = result.verdict
     table = Table("fusion", "weights", title="measured on queries it was not fitted on")

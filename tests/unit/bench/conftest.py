@@ -19,7 +19,7 @@ from reranker_bench.report.report import Report
 def _page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no pictures, which takes seconds, unless the test is about the page."""
     if "page" not in request.fixturenames:
-        monkeypatch.setattr("reranker_bench.report.page.write", lambda report, folder: None)
+        monkeypatch.setattr("reranker_bench.report.page.write_page", lambda report, folder: None)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def dataset(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no plots, which takes seconds."""
-    monkeypatch.setattr("reranker_bench.report.page.write", lambda report, folder: None)
+    monkeypatch.setattr("reranker_bench.report.page.write_page", lambda report, folder: None)
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def _measure(
     pair = role == "cross-encoder"
     limit = window or geometry.window
     found = [
-        texts.fit(pool, tokenizer, limit, pair=pair)
+        texts.truncate_pool(pool, tokenizer, limit, pair=pair)
         for pool in texts.pools(source, options.queries or 1, options.documents or documents)
     ]
     sizes = texts.lengths(found, tokenizer, pair=pair)

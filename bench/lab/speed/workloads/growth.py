@@ -44,7 +44,7 @@ def w6(
     """Measure `fast` on 10 to 10,000 documents, and the cross-encoder on 16 to 512 tokens."""
     folder = encoders.minilm(options)
     source = texts.collection(options.data)
-    query = texts.clean(next(iter(source.queries.values())))
+    query = texts.single_spaced(next(iter(source.queries.values())))
     tokenizer = tokenizer_at(folder)
     taken = len(tokenizer.encode(query).ids) + 1  # the pair's own separator
     steps = [
@@ -62,9 +62,9 @@ def w6(
         )
         for size in tokens
     ]
-    session = engine.start(options)
+    session = engine.start_engine(options)
     try:
-        loaded = engine.load(session, options, cache_mb=0, folder=folder)
+        loaded = engine.load_engine(session, options, cache_mb=0, folder=folder)
         for number in range(options.repeats):
             for step in steps:
                 observe(f"run {number + 1} of {options.repeats}: {step.name}")

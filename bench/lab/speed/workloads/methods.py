@@ -53,9 +53,9 @@ def w4(options: RaceOptions, observe: Observe) -> WorkloadResult:
         loaded = {}
         for state, cache_mb in ((COLD, 0), (WARM, CACHE_MB)):
             observe(f"loading the engine, {state}")
-            sessions[state] = start(options)
+            sessions[state] = start_engine(options)
             stack.callback(sessions[state].close)
-            loaded[state] = load(sessions[state], options, cache_mb)
+            loaded[state] = load_engine(sessions[state], options, cache_mb)
         cells = measure(sessions, found, queries, options.repeats, observe)
     rows = [
         Row(
@@ -117,14 +117,14 @@ def _new_queries(found: Sequence[texts.Pool]) -> Iterator[str]:
             yield f"{pool.query} {turn}" if turn else pool.query
 
 
-def start(options: RaceOptions) -> PeerSession:
+def start_engine(options: RaceOptions) -> PeerSession:
     """Start an engine in a process of its own; it is not loaded yet."""
     python = interpreter(OWN, {})
     assert python is not None
     return PeerProcess(python, OWN.adapter, options.threads)
 
 
-def load(
+def load_engine(
     session: PeerSession, options: RaceOptions, cache_mb: int, folder: Path | None = None
 ) -> dict[str, Any]:
     """Load an engine; with a folder, the cross-encoder there is the one named "measured"."""

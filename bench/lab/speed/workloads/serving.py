@@ -52,7 +52,7 @@ def w5(options: RaceOptions, observe: Observe) -> WorkloadResult:
     cross = encoders.minilm(options)
     source = texts.collection(options.data)
     tokenizer = tokenizer_at(cross)
-    queries = [texts.clean(query) for query in source.queries.values()]
+    queries = [texts.single_spaced(query) for query in source.queries.values()]
     documents = texts.snippets(source, tokenizer, TEXTS, TOKENS)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -159,7 +159,7 @@ def _measure(lines: Sequence[_Line], options: RaceOptions, observe: Observe) -> 
             for line in lines:
                 assert line.server is not None
                 observe(f"run {number + 1} of {options.repeats}: {line.name}, {clients} clients")
-                load = closed_loop.load(
+                load = closed_loop.run_load(
                     partial(HttpClient, line.server.address),
                     line.requests,
                     clients,

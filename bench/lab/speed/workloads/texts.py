@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reranker_bench.data.beir import RetrievalSet, load
+from reranker_bench.data.beir import RetrievalSet, load_beir
 from reranker_bench.data.candidate_pools import bm25_pools, spaced
 from reranker_bench.data.collections import sample_folder
 
@@ -35,7 +35,7 @@ class Pool:
 def collection(data: Path) -> RetrievalSet:
     """Return the real collection, or the one shipped with the package where it is absent."""
     folder = data / COLLECTION
-    return load(folder if folder.is_dir() else sample_folder())
+    return load_beir(folder if folder.is_dir() else sample_folder())
 
 
 def pools(source: RetrievalSet, queries: int, documents: int) -> list[Pool]:
@@ -44,18 +44,21 @@ def pools(source: RetrievalSet, queries: int, documents: int) -> list[Pool]:
     texts = {query: source.queries[query] for query in chosen}
     found = source.candidates or bm25_pools(source.corpus, texts, documents)
     return [
-        Pool(clean(texts[q]), tuple(clean(source.corpus[d]) for d in found[q][:documents]))
+        Pool(
+            single_spaced(texts[q]),
+            tuple(single_spaced(source.corpus[d]) for d in found[q][:documents]),
+        )
         for q in chosen
         if found.get(q)
     ]
 
 
-def clean(text: str) -> str:
+def single_spaced(text: str) -> str:
     """Return a text with single spaces, which some libraries would make of it themselves."""
     return " ".join(text.split())
 
 
-def fit(pool: Pool, tokenizer: Tokenizer, max_tokens: int, *, pair: bool) -> Pool:
+def truncate_pool(pool: Pool, tokenizer: Tokenizer, max_tokens: int, *, pair: bool) -> Pool:
     """Cut a pool's documents to what a model reads.
 
     Args:
@@ -94,7 +97,7 @@ def snippets(
 ) -> list[str]:
     """Return texts of one size, no two alike: windows of the collection, and a number."""
     chance = random.Random(seed)
-    words = [word for text in source.corpus.values() for word in clean(text).split()]
+    words = [word for text in source.corpus.values() for word in single_spaced(text).split()]
     found = []
     for number in range(count):
         start = chance.randrange(max(1, len(words) - tokens))

@@ -22,9 +22,9 @@ from lab.training.corpus.passages import TokenTable, tokenize
 from lab.training.corpus.queries import Query
 from lab.training.corpus.related import found_among, related_queries
 from lab.training.corpus.teacher import Floats, write_vectors
-from reranker_bench.data.beir import RetrievalSet, load
+from reranker_bench.data.beir import RetrievalSet, load_beir
 
-Report = Callable[[str], None]
+LogLine = Callable[[str], None]
 
 FORMAT = 2
 """Raise it when preparing changes, so that older material is prepared again."""
@@ -59,7 +59,7 @@ class Material:
         return any(p in self.held_out for p in self.queries[query].positives)
 
 
-def prepare(data: Path, folder: Path, seed: int, report: Report) -> list[Material]:
+def prepare(data: Path, folder: Path, seed: int, report: LogLine) -> list[Material]:
     """Return the material of every collection of the recipe, built where the cache lacks it."""
     materials = []
     for collection in recipe.COLLECTIONS:
@@ -69,7 +69,7 @@ def prepare(data: Path, folder: Path, seed: int, report: Report) -> list[Materia
         if not done.exists() or done.read_text(encoding="utf-8") != made_by:
             target.mkdir(parents=True, exist_ok=True)
             done.unlink(missing_ok=True)
-            _build(load(data / collection.name), collection, target, seed, report)
+            _build(load_beir(data / collection.name), collection, target, seed, report)
             done.write_text(made_by, encoding="utf-8")
         materials.append(read(target))
     return materials
@@ -101,7 +101,7 @@ def _read_table(path: Path) -> TokenTable:
 
 
 def _build(
-    source: RetrievalSet, plan: recipe.Collection, folder: Path, seed: int, report: Report
+    source: RetrievalSet, plan: recipe.TrainingCollection, folder: Path, seed: int, report: LogLine
 ) -> None:
     random = Random(f"{seed}:{plan.name}")
     ids = _choose_passages(source, plan.passages, random)
@@ -140,7 +140,7 @@ def _build(
     (folder / "queries.json").write_text(json.dumps(payload), encoding="utf-8")
 
 
-def _write_pooled(bert: BertModel, table: TokenTable, path: Path, report: Report) -> Floats:
+def _write_pooled(bert: BertModel, table: TokenTable, path: Path, report: LogLine) -> Floats:
     out = np.lib.format.open_memmap(
         path, mode="w+", dtype=np.float16, shape=(len(table.tokens), bert.config.hidden_size)
     )
@@ -166,7 +166,7 @@ def _choose_passages(source: RetrievalSet, limit: int, random: Random) -> list[s
 
 
 def _own_queries(
-    source: RetrievalSet, ids: Sequence[str], plan: recipe.Collection, random: Random
+    source: RetrievalSet, ids: Sequence[str], plan: recipe.TrainingCollection, random: Random
 ) -> list[Query]:
     place = {i: n for n, i in enumerate(ids)}
     found = []
@@ -185,7 +185,7 @@ def _heads(own: Sequence[Query]) -> dict[int, str]:
 
 
 def _generated_queries(
-    texts: Sequence[str], heads: dict[int, str], plan: recipe.Collection, random: Random
+    texts: Sequence[str], heads: dict[int, str], plan: recipe.TrainingCollection, random: Random
 ) -> list[Query]:
     idf = generators.word_idf(texts)
     makers: dict[str, Callable[[int], Query | None]] = {

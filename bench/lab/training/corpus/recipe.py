@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class TrainingCollection:
     """A collection that may be trained on.
 
     Attributes:
@@ -27,30 +27,30 @@ class Collection:
 
 
 COLLECTIONS = (
-    Collection("selqa-dev", "question", 9000, 64, {"question": 16, "keywords": 3}),
-    Collection(
+    TrainingCollection("selqa-dev", "question", 9000, 64, {"question": 16, "keywords": 3}),
+    TrainingCollection(
         "covidqa",
         "question",
         2500,
         128,
         {"question": 10, "sentence": 4, "keywords": 2, "long": 4},
     ),
-    Collection("policyqa-dev", "question", 600, 128, {"question": 4}),
-    Collection(
+    TrainingCollection("policyqa-dev", "question", 600, 128, {"question": 4}),
+    TrainingCollection(
         "medquad",
         "question",
         2500,
         112,
         {"question": 8, "sentence": 3, "keywords": 2, "long": 3},
     ),
-    Collection(
+    TrainingCollection(
         "keyphrase",
         "topic",
         2600,
         176,
         {"topic": 11, "related": 14, "sentence": 4, "keywords": 2, "long": 6},
     ),
-    Collection("tldr", "topic", 2200, 80, {"topic": 4}),
+    TrainingCollection("tldr", "topic", 2200, 80, {"topic": 4}),
 )
 LISTS = 18_000
 """Lists of one run at the reference budget; bounds how many queries are prepared."""

@@ -16,19 +16,19 @@ from lab.training.optimization.dev import dev_lists, model_gains, teacher_gains
 from lab.training.optimization.forward import pair_logits
 from lab.training.optimization.lists import ListSource, TrainingList
 from lab.training.optimization.loss import Losses, losses
-from lab.training.optimization.state import State
+from lab.training.optimization.state import TrainingState
 
-Report = Callable[[str], None]
+LogLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class TrainingBudget:
     """How long to train: whichever of the two bounds is set and reached first."""
 
     minutes: float | None = None
     steps: int | None = None
 
-    def progress(self, state: State) -> float:
+    def progress(self, state: TrainingState) -> float:
         """Return how much of the budget is spent, 0 to 1."""
         parts = [0.0]
         if self.minutes is not None:
@@ -42,7 +42,7 @@ RATE = 2e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """The loop's settings.
 
     Attributes:
@@ -55,7 +55,7 @@ class Plan:
         dev_every: Seconds between evaluations on the held-out split.
     """
 
-    budget: Budget
+    budget: TrainingBudget
     rate: float = RATE
     warmup: int = 100
     lists: int = 4
@@ -65,12 +65,12 @@ class Plan:
 
 
 def train(
-    state: State,
+    state: TrainingState,
     source: ListSource,
     materials: Sequence[Material],
-    plan: Plan,
+    plan: TrainingPlan,
     folder: Path,
-    report: Report,
+    report: LogLine,
 ) -> None:
     """Train until the budget is spent; leave ``overlay.safetensors`` and a log in ``folder``."""
     held = dev_lists(source, materials)
@@ -95,7 +95,7 @@ def train(
 
 
 def train_step(
-    state: State, source: ListSource, plan: Plan, progress: float
+    state: TrainingState, source: ListSource, plan: TrainingPlan, progress: float
 ) -> tuple[Losses, Batch]:
     """Take one optimiser step and return the parts of its loss and its batch."""
     batch = lay_out(source.draw(state.step, plan.lists), plan.chunks)
@@ -114,10 +114,10 @@ def train_step(
 
 
 def _measure(
-    state: State,
+    state: TrainingState,
     held: dict[str, list[TrainingList]],
     folder: Path,
-    report: Report,
+    report: LogLine,
     *,
     export: bool = False,
 ) -> None:
@@ -130,7 +130,7 @@ def _measure(
     state.model.load_state_dict(live, strict=False)
 
 
-def _log(folder: Path, report: Report, entry: dict[str, Any]) -> None:
+def _log(folder: Path, report: LogLine, entry: dict[str, Any]) -> None:
     values = entry.get("dev") or entry["teacher"]
     entry["mean"] = sum(values.values()) / len(values)
     with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
@@ -138,7 +138,7 @@ def _log(folder: Path, report: Report, entry: dict[str, Any]) -> None:
     report(json.dumps(entry))
 
 
-def _line(state: State, parts: Losses, batch: Batch, progress: float) -> str:
+def _line(state: TrainingState, parts: Losses, batch: Batch, progress: float) -> str:
     return (
         f"step {state.step} {progress:.1%} {state.seconds:.0f}s "
         f"list {parts.listwise.item():.3f} point {parts.pointwise.item():.3f} "

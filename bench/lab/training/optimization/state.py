@@ -12,7 +12,7 @@ AVERAGE = 0.997
 
 
 @dataclass(slots=True)
-class State:
+class TrainingState:
     """A run in progress.
 
     Attributes:
@@ -64,7 +64,7 @@ HEAD, GATES = 5.0, 100.0
 """Learning rates of the fresh head and of the gates, as multiples of the layers' own."""
 
 
-def new_state(model: SplitBert, rate: float) -> State:
+def new_state(model: SplitBert, rate: float) -> TrainingState:
     """Return the state of a run at its first step.
 
     Args:
@@ -82,4 +82,4 @@ def new_state(model: SplitBert, rate: float) -> State:
     ]
     optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
     average = {n: p.detach().clone() for n, p in trained.items()}
-    return State(model, optimizer, average)
+    return TrainingState(model, optimizer, average)

@@ -13,7 +13,7 @@ from reranker.errors import MissingExtra
 from reranker.settings import Settings
 from reranker_bench.comparison import ray_workers as ray_path
 from reranker_bench.comparison.plan import Plan
-from reranker_bench.comparison.records import record_of
+from reranker_bench.comparison.records import record_from
 from reranker_bench.data.collections import read_collections
 
 
@@ -31,16 +31,16 @@ def test_a_worker_ranks_like_the_single_process(
 ) -> None:
     compare(methods=("fast", "best"))
     rows = (tmp_path / "out/records.jsonl").read_text("utf-8").splitlines()
-    single = {record.task: record.documents for record in map(record_of, map(json.loads, rows))}
+    single = {record.task: record.documents for record in map(record_from, map(json.loads, rows))}
     collections = read_collections([str(dataset)])
     plan = Plan(("fast", "best"), "all-MiniLM-L6-v2", "minilm-l6-cross-encoder")
     monkeypatch.setattr(
         "reranker.engine.Reranker", lambda settings: Reranker(settings, models=FakeModels())
     )
-    worker = ray_path.Worker(plan, {each.name: each for each in collections}, Settings())
+    worker = ray_path.RayWorker(plan, {each.name: each for each in collections}, Settings())
     batch = {"tasks": ray_path._by_query(list(plan.tasks(collections)))}
     assert len(batch["tasks"]) == 4
     made = worker(batch)
-    found = [record_of(json.loads(text)) for text in made["record"]]
+    found = [record_from(json.loads(text)) for text in made["record"]]
     assert {record.task: record.documents for record in found} == single
     assert json.loads(made["about"][0])["models"]["bi-encoder"]["id"] == "fake-bi"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from reranker_bench.data.beir import DatasetError, load
+from reranker_bench.data.beir import DatasetError, load_beir
 
 
 def write(folder: Path, **changes: str) -> Path:
@@ -27,7 +27,7 @@ def write(folder: Path, **changes: str) -> Path:
 
 
 def test_reads_a_folder(tmp_path: Path) -> None:
-    loaded = load(write(tmp_path / "tiny"))
+    loaded = load_beir(write(tmp_path / "tiny"))
     assert loaded.name == "tiny"
     assert loaded.corpus == {"d1": "Wings Lift and drag.", "d2": "Heat."}
     assert loaded.queries == {"q1": "lift"}
@@ -38,7 +38,7 @@ def test_reads_a_folder(tmp_path: Path) -> None:
 
 def test_candidates_are_optional(tmp_path: Path) -> None:
     (write(tmp_path) / "candidates.run").unlink()
-    assert load(tmp_path).candidates == {}
+    assert load_beir(tmp_path).candidates == {}
 
 
 @pytest.mark.parametrize(
@@ -64,27 +64,27 @@ def test_candidates_are_optional(tmp_path: Path) -> None:
 )
 def test_errors_name_file_and_line(tmp_path: Path, name: str, text: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        load(write(tmp_path, **{name: text}))
+        load_beir(write(tmp_path, **{name: text}))
 
 
 def test_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (write(tmp_path) / "corpus.jsonl").write_bytes(b'{"_id": "d1", "text": "caf\xe9"}')
     with pytest.raises(DatasetError, match=r"corpus\.jsonl:1: not UTF-8 text"):
-        load(tmp_path)
+        load_beir(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="nowhere: no such folder"):
-        load(tmp_path / "nowhere")
+        load_beir(tmp_path / "nowhere")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"corpus\.jsonl: no such file"):
-        load(tmp_path)
+        load_beir(tmp_path)
 
 
 def test_several_splits_need_a_choice(tmp_path: Path) -> None:
     write(tmp_path, **{"qrels/dev.tsv": "q1\td2\t1\n"})
     with pytest.raises(DatasetError, match="name one split"):
-        load(tmp_path)
-    assert load(tmp_path, "dev").qrels == {"q1": {"d2": 1}}
+        load_beir(tmp_path)
+    assert load_beir(tmp_path, "dev").qrels == {"q1": {"d2": 1}}

@@ -1,7 +1,7 @@
 import pytest
 
 from reranker_bench.data.beir import DatasetError, RetrievalSet
-from reranker_bench.data.candidate_pools import bm25_pools, collect, spaced
+from reranker_bench.data.candidate_pools import bm25_pools, dataset_of, spaced
 
 CORPUS = {
     "a": "the ferry sails in winter",
@@ -33,7 +33,7 @@ def test_bm25_of_wordless_documents_finds_nothing() -> None:
 
 
 def test_only_queries_with_a_relevant_document_count() -> None:
-    found = collect(make())
+    found = dataset_of(make())
     assert list(found.queries) == ["q1", "q2", "q3"]
     assert found.missed == ("q3",)
     assert found.source == "BM25 top-100"
@@ -41,26 +41,26 @@ def test_only_queries_with_a_relevant_document_count() -> None:
 
 
 def test_candidates_are_taken_as_they_are() -> None:
-    found = collect(make(candidates={"q1": ("c", "a")}))
+    found = dataset_of(make(candidates={"q1": ("c", "a")}))
     assert found.pools == {"q1": ("c", "a"), "q2": (), "q3": ()}
     assert found.source == "candidates.run"
     assert found.ceiling("q1") == ("a", "c")
 
 
 def test_the_digest_tells_tasks_apart() -> None:
-    same = collect(make())
-    assert collect(make()).digest == same.digest
+    same = dataset_of(make())
+    assert dataset_of(make()).digest == same.digest
     for other in (
         make(qrels={"q1": {"a": 1}, "q2": {"c": 1}, "q3": {"a": 1}}),
         make(candidates={"q1": ("c", "a")}),
         make(corpus={**CORPUS, "c": "a battery for the  bicycle"}),
     ):
-        assert collect(other).digest != same.digest
+        assert dataset_of(other).digest != same.digest
 
 
 def test_a_set_without_relevant_documents_is_an_error() -> None:
     with pytest.raises(DatasetError, match="tiny: no query has a relevant document"):
-        collect(make(qrels={"q1": {"a": 0}}))
+        dataset_of(make(qrels={"q1": {"a": 0}}))
 
 
 def test_a_limit_takes_items_evenly() -> None:

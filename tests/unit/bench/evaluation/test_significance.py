@@ -54,22 +54,24 @@ def test_the_interval_is_near_the_normal_one_for_many_queries() -> None:
 
 
 def test_strata_count_alike_whatever_their_size() -> None:
-    found = significance.compare([np.full(3, 0.6), np.full(300, 0.0)], resamples=99)
+    found = significance.paired_difference([np.full(3, 0.6), np.full(300, 0.0)], resamples=99)
     assert found.mean == pytest.approx(0.3)
     assert (found.wins, found.ties, found.losses) == (3, 300, 0)
 
 
 def test_equal_seeds_give_equal_answers_in_any_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [np.random.default_rng(1).normal(size=30)]
-    whole = significance.compare(values, resamples=500)
-    assert significance.compare(values, resamples=500) == whole
-    assert significance.compare(values, resamples=500, seed=1) != whole
+    whole = significance.paired_difference(values, resamples=500)
+    assert significance.paired_difference(values, resamples=500) == whole
+    assert significance.paired_difference(values, resamples=500, seed=1) != whole
     monkeypatch.setattr(significance, "_CELLS", 900)
-    assert significance.compare(values, resamples=500).p == pytest.approx(whole.p, abs=0.05)
+    assert significance.paired_difference(values, resamples=500).p == pytest.approx(
+        whole.p, abs=0.05
+    )
 
 
 def test_a_difference_by_rounding_is_a_tie() -> None:
-    found = significance.compare([np.array([0.1 + 0.2 - 0.3, 0.5])], resamples=99)
+    found = significance.paired_difference([np.array([0.1 + 0.2 - 0.3, 0.5])], resamples=99)
     assert (found.wins, found.ties, found.losses) == (1, 1, 0)
 
 
@@ -83,4 +85,4 @@ def test_holm_by_hand() -> None:
 @pytest.mark.parametrize("strata", [[], [np.array([])], [np.array([np.nan])]])
 def test_nothing_to_compare_is_an_error(strata: list[np.ndarray]) -> None:
     with pytest.raises(ValueError, match=r"at least one query|not finite"):
-        significance.compare(strata)
+        significance.paired_difference(strata)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from support.comparison import Failing
 
-from reranker_bench.comparison.records import Record
-from reranker_bench.evaluation.outcomes import Compared
+from reranker_bench.comparison.records import RankRecord
+from reranker_bench.evaluation.outcomes import MethodDifference
 from reranker_bench.evaluation.significance import Difference
 from reranker_bench.report import advice, plots
 from reranker_bench.report.examples import explain, snippet
@@ -16,9 +16,9 @@ from reranker_bench.report.page import marked
 from reranker_bench.report.plots import Point
 
 
-def compared(method: str, mean: float, p: float, baseline: str = "fast") -> Compared:
+def compared(method: str, mean: float, p: float, baseline: str = "fast") -> MethodDifference:
     difference = Difference(mean, mean - 0.01, mean + 0.01, p, 5, 3, 2)
-    return Compared("mine", method, baseline, "nDCG@10", difference, p)
+    return MethodDifference("mine", method, baseline, "nDCG@10", difference, p)
 
 
 def test_texts_are_escaped(page, compare, dataset: Path, tmp_path: Path) -> None:
@@ -80,13 +80,15 @@ def test_the_front_holds_what_nothing_beats() -> None:
 
 
 def test_an_explanation_tells_what_moved_and_why() -> None:
-    ours = Record("d", "q", "best", ("a", "b"), details=({"bi_encoder": 0.4}, {"bi_encoder": 0.6}))
-    theirs = Record("d", "q", "fast", ("b", "a"))
+    ours = RankRecord(
+        "d", "q", "best", ("a", "b"), details=({"bi_encoder": 0.4}, {"bi_encoder": 0.6})
+    )
+    theirs = RankRecord("d", "q", "fast", ("b", "a"))
     assert explain({"a": 1}, ours, theirs) == (
         "The relevant document a stands at rank 1 with best, at rank 2 with fast. "
         "In best, next to b: cosine 0.40 against 0.60."
     )
-    dropped = Record("d", "q", "optimal", ("b",))
+    dropped = RankRecord("d", "q", "optimal", ("b",))
     assert "stands nowhere with optimal, at rank 2 with fast" in explain({"a": 1}, dropped, theirs)
     assert explain({"z": 1}, ours, theirs).startswith("The relevant documents keep their ranks")
 

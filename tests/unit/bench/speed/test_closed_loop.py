@@ -11,7 +11,7 @@ import pytest
 
 from reranker.errors import InvalidRequest, RerankerError
 from reranker_bench.speed import http_client
-from reranker_bench.speed.closed_loop import STAMP, Load, load
+from reranker_bench.speed.closed_loop import STAMP, Load, run_load
 from reranker_bench.speed.http_client import Address, HttpClient
 
 
@@ -53,7 +53,7 @@ SENT = at(0).encode("/any", {"query": f"q {STAMP}"})
 
 
 def run(port: int, clients: int, seconds: float) -> Load:
-    return load(partial(HttpClient, at(port)), [SENT], clients, seconds, seed=0)
+    return run_load(partial(HttpClient, at(port)), [SENT], clients, seconds, seed=0)
 
 
 def test_every_answer_is_counted_once(server) -> None:

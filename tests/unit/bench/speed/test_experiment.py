@@ -47,8 +47,8 @@ def test_a_method_that_does_not_exist_is_an_error(models) -> None:
 
 def test_cold_texts_are_new_and_warm_documents_are_not() -> None:
     source = open_collection("sample")
-    cold = workload.build(source, "fast", "cold", 4, {"model": "m"})
-    warm = workload.build(source, "fast", "warm", 4, {"model": "m"})
+    cold = workload.build_workload(source, "fast", "cold", 4, {"model": "m"})
+    warm = workload.build_workload(source, "fast", "warm", 4, {"model": "m"})
     assert all(STAMP in text for request in cold.requests for text in request["documents"])
     assert len({tuple(request["documents"]) for request in warm.requests}) == 1
     assert not any(STAMP in text for text in warm.requests[0]["documents"])

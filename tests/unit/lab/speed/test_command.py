@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from lab.peers import environments
 from lab.peers.environments import Peer
-from lab.speed.__main__ import speed
+from lab.speed.__main__ import race
 from lab.speed.results import Row
 from lab.speed.workloads import encoders
 
@@ -28,7 +28,7 @@ def run(monkeypatch, checkpoint, tmp_path):
 
     def run(*arguments: str):
         app = typer.Typer()
-        app.command()(speed)
+        app.command()(race)
         return CliRunner().invoke(
             app,
             ["--data", str(tmp_path), "--cache", str(tmp_path), *arguments],

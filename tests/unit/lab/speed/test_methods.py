@@ -31,7 +31,7 @@ def test_every_request_asks_a_new_query_of_the_same_documents() -> None:
 def test_sizes_grow_in_turns(monkeypatch, checkpoint) -> None:
     session = InProcess()
     monkeypatch.setattr(encoders, "minilm", lambda options: checkpoint("bert-cross"))
-    monkeypatch.setattr(engine, "start", lambda options: session)
+    monkeypatch.setattr(engine, "start_engine", lambda options: session)
     found = growth.w6(RaceOptions(repeats=2), lambda _: None, documents=(100, 200), tokens=(16, 32))
     names = [
         "fast, 100 documents",

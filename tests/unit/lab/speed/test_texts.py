@@ -23,18 +23,22 @@ def tokenizer(folder):
 def test_a_pool_fits_the_window_with_its_query(tokenizer) -> None:
     long = "machine learning improves with experience " * 30
     pool = Pool("what is machine learning", ("water boils", long))
-    cut = texts.fit(pool, tokenizer, 64, pair=True)
+    cut = texts.truncate_pool(pool, tokenizer, 64, pair=True)
     assert cut.documents[0] == "water boils"
     assert long.startswith(cut.documents[1])
     sizes = texts.lengths([cut], tokenizer, pair=True)
     assert 56 <= max(sizes) <= 64
-    alone = texts.lengths([texts.fit(pool, tokenizer, 64, pair=False)], tokenizer, pair=False)
+    alone = texts.lengths(
+        [texts.truncate_pool(pool, tokenizer, 64, pair=False)], tokenizer, pair=False
+    )
     assert 56 <= max(alone) <= 64
 
 
 def test_a_query_takes_at_most_half_of_the_window(tokenizer) -> None:
     pool = Pool("learning " * 100, ("water " * 100,))
-    sizes = texts.lengths([texts.fit(pool, tokenizer, 64, pair=True)], tokenizer, pair=True)
+    sizes = texts.lengths(
+        [texts.truncate_pool(pool, tokenizer, 64, pair=True)], tokenizer, pair=True
+    )
     assert sizes[0] <= 64
 
 

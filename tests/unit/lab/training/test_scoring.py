@@ -25,7 +25,7 @@ def test_standardised_features_keep_their_order_and_add_up() -> None:
 
 
 def test_gains_of_the_candidates_order() -> None:
-    gains = scoring.gains(SOURCE, scoring.order_scores(SOURCE, ("q", "r")))
+    gains = scoring.ndcg_by_query(SOURCE, scoring.order_scores(SOURCE, ("q", "r")))
     assert gains == {"q": pytest.approx(1 / np.log2(3)), "r": 1.0}
 
 

@@ -11,18 +11,18 @@ from lab.training.corpus.prepare import Material
 from lab.training.optimization import loop
 from lab.training.optimization.dev import gain
 from lab.training.optimization.lists import ListSource
-from lab.training.optimization.state import State, new_state
+from lab.training.optimization.state import TrainingState, new_state
 from reranker.families.split_cross_encoder import SplitBert
 
 NewModel = Callable[[], SplitBert]
-Run = Callable[[Path, int], State]
+Run = Callable[[Path, int], TrainingState]
 
 
 @pytest.fixture
 def run(new_model: NewModel, material: Material, idf: np.ndarray) -> Run:
-    def train(folder: Path, steps: int) -> State:
+    def train(folder: Path, steps: int) -> TrainingState:
         state = new_state(new_model(), 1e-3)
-        plan = loop.Plan(loop.Budget(steps=steps), warmup=1, lists=2, chunks=2)
+        plan = loop.TrainingPlan(loop.TrainingBudget(steps=steps), warmup=1, lists=2, chunks=2)
         source = ListSource([material], idf, seed=1)
         loop.train(state, source, [material], plan, folder, lambda _: None)
         return state
@@ -71,7 +71,10 @@ def test_a_restored_run_goes_on_where_it_stopped(
     other = new_state(new_model(), 1e-3)
     other.restore(tmp_path / "checkpoint.pt")
     assert other.step == state.step == 2
-    source, plan = ListSource([material], idf, seed=1), loop.Plan(loop.Budget(steps=4))
+    source, plan = (
+        ListSource([material], idf, seed=1),
+        loop.TrainingPlan(loop.TrainingBudget(steps=4)),
+    )
     for one in (state, other):
         loop.train_step(one, source, plan, 0.5)
     assert torch.equal(state.model.gates, other.model.gates)
@@ -81,9 +84,9 @@ def test_a_restored_run_goes_on_where_it_stopped(
 def test_the_budget_is_spent_by_whichever_bound_comes_first(new_model: NewModel) -> None:
     state = new_state(new_model(), 1e-3)
     state.step, state.seconds = 5, 30.0
-    assert loop.Budget(steps=10).progress(state) == pytest.approx(0.5)
-    assert loop.Budget(minutes=2, steps=50).progress(state) == pytest.approx(0.25)
-    assert loop.Budget(minutes=0.1).progress(state) == 1.0
+    assert loop.TrainingBudget(steps=10).progress(state) == pytest.approx(0.5)
+    assert loop.TrainingBudget(minutes=2, steps=50).progress(state) == pytest.approx(0.25)
+    assert loop.TrainingBudget(minutes=0.1).progress(state) == 1.0
 
 
 def test_ties_count_against_the_relevant_document() -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from reranker.families.base import BiEncoder, CrossEncoder
     from reranker.pipeline.fusion import WeightedSum
-    from reranker_bench.data.candidate_pools import Collection
+    from reranker_bench.data.candidate_pools import Dataset
     from reranker_bench.tuning.features import Table
     from reranker_methods.features.token_statistics import TokenStatistics
 
@@ -67,8 +67,8 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What came of the competition.
+class Selection:
+    """The candidates and which of them is chosen.
 
     Attributes:
         candidates: the profile in use, the rivals, and all terms, in this order, without those
@@ -85,7 +85,7 @@ class Verdict:
 
 
 def tables_of(
-    collections: Sequence[Collection],
+    collections: Sequence[Dataset],
     bi: BiEncoder,
     cross: CrossEncoder | None,
     bank: TokenStatistics,
@@ -112,12 +112,12 @@ def tables_of(
     return tables
 
 
-def tune(
+def select_fusion(
     tables: Sequence[Table],
     current: WeightedSum,
     count: int = FOLDS,
     pull: float = PULL,
-) -> Verdict:
+) -> Selection:
     """Fit all candidates and choose.
 
     Args:
@@ -138,7 +138,7 @@ def tune(
     terms = tuple(name for name in known if any(_varies(table, name) for table in tables))
     rivals = [("cosine", "attention")] + ([("cosine", CROSS)] if CROSS in known else [])
     kept = [current.logits(table.values) for table in tables]
-    candidates = [Candidate(CURRENT, current, kept, folds.gains(tables, kept))]
+    candidates = [Candidate(CURRENT, current, kept, folds.ndcg_by_query(tables, kept))]
     for names in (*rivals, terms):
         try:
             candidates.append(_candidate(tables, names, count, pull))
@@ -153,21 +153,23 @@ def tune(
     if chosen.name == CURRENT:
         recalibrated = _recalibrated(tables, chosen, count)
     chosen = recalibrated or chosen
-    return Verdict(tuple(candidates), chosen, differences, recalibrated is not None)
+    return Selection(tuple(candidates), chosen, differences, recalibrated is not None)
 
 
-def describe(verdict: Verdict, tables: Sequence[Table], count: int, pull: float) -> dict[str, Any]:
+def describe(
+    selection: Selection, tables: Sequence[Table], count: int, pull: float
+) -> dict[str, Any]:
     """Return what a profile records of its fitting, as JSON values."""
     return {
         "queries": {table.sample.name: len(table.sample.queries) for table in tables},
         "folds": count,
         "pull": pull,
-        "chosen": verdict.chosen.name,
-        "nDCG@10 out of fold": {each.name: round(each.mean, 4) for each in verdict.candidates},
+        "chosen": selection.chosen.name,
+        "nDCG@10 out of fold": {each.name: round(each.mean, 4) for each in selection.candidates},
     }
 
 
-def _sample(collection: Collection) -> Sample:
+def _sample(collection: Dataset) -> Sample:
     usable = [
         query
         for query, pool in collection.pools.items()
@@ -192,14 +194,14 @@ def _varies(table: Table, name: str) -> bool:
 def _candidate(tables: Sequence[Table], names: Sequence[str], count: int, pull: float) -> Candidate:
     fit = partial(weights.fit, names=names, pull=pull)
     logits = folds.out_of_fold(tables, count, fit)
-    return Candidate(" + ".join(names), fit(tables), logits, folds.gains(tables, logits))
+    return Candidate(" + ".join(names), fit(tables), logits, folds.ndcg_by_query(tables, logits))
 
 
 def _difference(one: Candidate, other: Candidate, looks: int) -> significance.Difference:
     """Compare two candidates, the interval widened for the number of looks (Bonferroni)."""
     pairs = zip(one.gains, other.gains, strict=True)
     level = 1 - (1 - significance.LEVEL) / looks
-    return significance.compare([ours - theirs for ours, theirs in pairs], level=level)
+    return significance.paired_difference([ours - theirs for ours, theirs in pairs], level=level)
 
 
 def _choose(
@@ -226,7 +228,11 @@ def _recalibrated(tables: Sequence[Table], kept: Candidate, count: int) -> Candi
         recalibrated = weights.calibrate(tables, terms)
     except ValueError:  # one class only, or scores that fall with relevance
         return None
-    pairs = zip(folds.losses(tables, kept.logits), folds.losses(tables, logits), strict=True)
+    pairs = zip(
+        folds.cross_entropy_by_query(tables, kept.logits),
+        folds.cross_entropy_by_query(tables, logits),
+        strict=True,
+    )
     if significance.bootstrap_interval([old - new for old, new in pairs])[0] <= 0:
         return None
     return Candidate(kept.name, recalibrated, logits, kept.gains)

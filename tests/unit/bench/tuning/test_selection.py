@@ -14,7 +14,7 @@ from reranker.engine import Reranker
 from reranker.pipeline.fusion import Term, WeightedSum
 from reranker.settings import Settings
 from reranker_bench.data.beir import DatasetError
-from reranker_bench.tuning import folds, tune
+from reranker_bench.tuning import folds, selection
 from reranker_bench.tuning.experiment import TuneOptions, run_tuning
 from reranker_bench.tuning.features import Table
 from reranker_bench.tuning.sample import Sample
@@ -53,21 +53,21 @@ def fusion(**weights: float) -> WeightedSum:
 
 def test_all_terms_are_adopted_where_all_are_needed() -> None:
     made = table(60, TERMS)
-    verdict = tune.tune([made], fusion(cosine=1.0))
+    verdict = selection.select_fusion([made], fusion(cosine=1.0))
     assert verdict.chosen.name == " + ".join(TERMS)
-    assert verdict.differences[verdict.chosen.name, tune.CURRENT].low > 0
+    assert verdict.differences[verdict.chosen.name, selection.CURRENT].low > 0
     assert min(term.weight for term in verdict.chosen.fusion.terms.values()) > 0.1
 
 
 def test_a_rival_is_adopted_where_the_other_terms_earn_nothing() -> None:
-    verdict = tune.tune([table(60, ("cosine", "cross_encoder"))], fusion(cosine=1.0))
+    verdict = selection.select_fusion([table(60, ("cosine", "cross_encoder"))], fusion(cosine=1.0))
     assert verdict.chosen.name == "cosine + cross_encoder"
 
 
 def test_the_profile_in_use_stays_where_nothing_beats_it() -> None:
     current = fusion(cosine=0.5, cross_encoder=0.5)
-    verdict = tune.tune([table(60, ("cosine", "cross_encoder"))], current)
-    assert verdict.chosen.name == tune.CURRENT
+    verdict = selection.select_fusion([table(60, ("cosine", "cross_encoder"))], current)
+    assert verdict.chosen.name == selection.CURRENT
     assert verdict.calibrated
     assert verdict.chosen.fusion.terms == current.terms
     assert verdict.chosen.fusion.calibration != current.calibration
@@ -80,7 +80,9 @@ def test_noise_is_rarely_adopted() -> None:
         made = table(40, ("cosine",), seed)
         noise = {name: random.normal(size=320) for name in TERMS}
         made = Table(made.sample, noise, made.offsets, made.relevant)
-        adopted += tune.tune([made], fusion(cosine=1.0)).chosen.name != tune.CURRENT
+        adopted += (
+            selection.select_fusion([made], fusion(cosine=1.0)).chosen.name != selection.CURRENT
+        )
     assert adopted <= 1
 
 
@@ -109,8 +111,8 @@ def test_a_selection_keeps_pairs_with_their_query() -> None:
 
 
 def test_too_few_queries_are_refused() -> None:
-    with pytest.raises(tune.TuneError, match="9 queries are too few for 5 folds"):
-        tune.tune([table(9, ("cosine",))], fusion(cosine=1.0))
+    with pytest.raises(selection.TuneError, match="9 queries are too few for 5 folds"):
+        selection.select_fusion([table(9, ("cosine",))], fusion(cosine=1.0))
 
 
 @dataclass
