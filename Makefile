@@ -42,7 +42,7 @@ bench: $(VENV)/.dev
 
 # How fast, beside the other libraries that are installed, on the same models.
 speed: $(VENV)/.dev
-	$(BIN)/reranker speed --data $(DATA) --output runs/speed $(ARGS)
+	$(BIN)/python -m lab.speed --data $(DATA) --output runs/speed $(ARGS)
 
 # The libraries whose pins clash with ours, in environments of their own.
 speed-peers: $(PEERS:%=%/.done)
@@ -72,7 +72,7 @@ $(CLIENTS)/.done $(OLDER)/.done:
 	$(@D)/bin/python -m pip install --quiet --no-deps --requirement $<
 	touch $@
 
-.venv-peers-%/.done: bench/peers/%.txt
+.venv-peers-%/.done: bench/lab/peers/requirements/%.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --requirement $<
 	touch $@

@@ -77,12 +77,14 @@ class Checkpoint:
         folder: with its files.
         weights: the weights file, or the index of several shards; None where there is none.
         digest: of all weights.
+        overlay: folder of trained layers that go over those weights.
     """
 
     card: ModelCard
     folder: Path
     weights: Path | None
     digest: str
+    overlay: Path | None = None
 
     @cached_property
     def config(self) -> Mapping[str, Any]:

@@ -17,26 +17,24 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from lab import fit_report as report
+from lab.fitting import ablation, report, token_bank
+from lab.fitting.placebos import placebo_features
+from lab.fitting.sample import draw, unseen
 from reranker.engine import Reranker
-from reranker_bench import datasets
-from reranker_bench.fitting import bank as banks
-from reranker_bench.fitting import features, ladder
-from reranker_bench.fitting.sample import draw
-from reranker_bench.fitting.weights import fit
-from reranker_bench.pools import spaced
+from reranker_bench.data.beir import load_beir
+from reranker_bench.data.candidate_pools import spaced
+from reranker_bench.tuning import features
+from reranker_bench.tuning.weights import fit
 from reranker_methods.features.token_statistics import load_token_statistics, save_token_statistics
 from reranker_methods.profile import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reranker.families.bi_encoder import SentenceBiEncoder
-    from reranker.families.cross_encoder import PairCrossEncoder
     from reranker.pipeline.fusion import WeightedSum
-    from reranker_bench.fitting.features import Table
+    from reranker_bench.tuning.features import Table
     from reranker_methods.features.token_statistics import TokenStatistics
 
 TRAINING = ("selqa-dev", "policyqa-dev", "covidqa", "medquad", "keyphrase", "tldr")
@@ -57,38 +55,38 @@ class Fitting:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.models = Reranker().models
-        self.bi = cast("SentenceBiEncoder", self.models.bi_encoder(options.model))
+        self.bi = self.models.bi_encoder(options.model)
         self.bank = self._bank()
 
     def _bank(self) -> TokenStatistics:
         path = self.options.output / Path(file_name(self.bi.name, None)).with_suffix(".npz")
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            sources = [datasets.load(self.options.data / name) for name in TRAINING]
-            save_token_statistics(banks.build(self.bi, sources), path)
+            window = next(m.window for m in self.models.loaded() if m.id == self.bi.name)
+            sources = [load_beir(self.options.data / name) for name in TRAINING]
+            save_token_statistics(token_bank.measure(self.bi, window, sources), path)
         return load_token_statistics(path)
 
     def tables(self, names: Sequence[str], queries: int, depth: int, *, fit: bool) -> list[Table]:
         """Return the collections' features by the bi-encoder."""
-        made = []
+        tables = []
         for name in names:
-            sample = draw(
-                datasets.load(self.options.data / name), queries, depth, prefer_unseen=fit
-            )
+            sample = draw(load_beir(self.options.data / name), queries, depth, prefer_unseen=fit)
             progress(f"{name}: {len(sample.queries)} queries, {len(sample.texts)} documents")
-            values = features.bi_features(sample, self.bi, self.bank, self.options.cache)
-            made.append(features.tabulate(sample, values))
-        return made
+            parts = (sample, self.bi, self.bank, self.options.cache)
+            values = features.bi_features(*parts) | placebo_features(*parts)
+            tables.append(features.tabulate(sample, values))
+        return tables
 
     def with_cross(self, tables: Sequence[Table]) -> list[Table]:
         """Return tables with the cross-encoder's logits beside the other features."""
-        cross = cast("PairCrossEncoder", self.models.cross_encoder(self.options.model_cross))
-        made = []
+        cross = self.models.cross_encoder(self.options.model_cross)
+        found = []
         for table in tables:
             progress(f"{table.sample.name}: {len(table.relevant)} pairs for {cross.name}")
             logits = features.cross_features(table.sample, cross, self.options.cache)
-            made.append(features.tabulate(table.sample, table.values | logits))
-        return made
+            found.append(features.tabulate(table.sample, table.values | logits))
+        return found
 
     def write(
         self, cross: str | None, fusion: WeightedSum, tables: Sequence[Table], pull: float
@@ -116,53 +114,58 @@ class Fitting:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = _parser().parse_args(arguments)
-    run, say = Fitting(options), Teller()
+    run, add = Fitting(options), ReportLines()
     training = run.tables(TRAINING, options.queries, options.depth, fit=True)
     reported = run.tables(REPORTED, options.report_queries, 100, fit=False)
-    rungs = [*ladder.LADDER, *ladder.OTHERS, *ladder.PLACEBOS]
-    report.show(say, "Without a cross-encoder", training, reported, rungs, options.pull)
+    term_sets = [*ablation.ADDED_IN_TURN, *ablation.OTHER_SETS, *ablation.PLACEBOS]
+    report.show(add, "Without a cross-encoder", training, reported, term_sets, options.pull)
     alone = fit(training, options.alone, options.pull)
     run.write(None, alone, training, options.pull)
-    calibrated(say, alone, training, reported)
+    calibrated(add, alone, training, reported)
     if options.model_cross:
-        unseen = [table.unseen(options.cross_queries) for table in training]
-        unseen = run.with_cross([table for table in unseen if table.sample.queries])
-        together = fit(unseen, options.together, options.cross_pull)
+        parts = [t.only(unseen(t.sample)[: options.cross_queries]) for t in training]
+        held_out = run.with_cross([part for part in parts if part.sample.queries])
+        together = fit(held_out, options.together, options.cross_pull)
         run.write(
-            run.models.cross_encoder(options.model_cross).name, together, unseen, options.cross_pull
+            run.models.cross_encoder(options.model_cross).name,
+            together,
+            held_out,
+            options.cross_pull,
         )
         reported = run.with_cross(
             [t.only(spaced(list(t.sample.queries), options.cross_report)) for t in reported]
         )
-        rungs = [*ladder.LADDER[:2], *ladder.WITH_CROSS]
-        report.show(say, "With the cross-encoder", unseen, reported, rungs, options.cross_pull)
-        calibrated(say, together, unseen, reported)
-        report.reliability(
-            say, "The cross-encoder", lambda t: t.values["cross_encoder"], unseen, reported
+        term_sets = [*ablation.ADDED_IN_TURN[:2], *ablation.WITH_CROSS]
+        report.show(
+            add, "With the cross-encoder", held_out, reported, term_sets, options.cross_pull
         )
-        report.cascade(say, reported)
+        calibrated(add, together, held_out, reported)
+        report.reliability(
+            add, "The cross-encoder", lambda t: t.values["cross_encoder"], held_out, reported
+        )
+        report.cascade(add, reported)
     if options.report:
-        options.report.write_text("\n".join([INTRODUCTION, *say.told, ""]), encoding="utf-8")
+        options.report.write_text("\n".join([INTRODUCTION, *add.lines, ""]), encoding="utf-8")
     return 0
 
 
 def calibrated(
-    say: Teller, fusion: WeightedSum, training: Sequence[Table], reported: Sequence[Table]
+    add: ReportLines, fusion: WeightedSum, training: Sequence[Table], reported: Sequence[Table]
 ) -> None:
     """Print the reliability of a fusion's scores."""
     title = f"Scores of `best` ({', '.join(fusion.terms)})"
-    report.reliability(say, title, lambda t: fusion.logits(t.values), training, reported)
+    report.reliability(add, title, lambda t: fusion.logits(t.values), training, reported)
 
 
-class Teller:
+class ReportLines:
     """Writes lines to standard output and remembers those that belong into the report."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.lines: list[str] = []
 
     def __call__(self, line: str) -> None:
-        """Tell a line of the report."""
-        self.told.append(line)
+        """Add a line to the report."""
+        self.lines.append(line)
         progress(line)
 
 

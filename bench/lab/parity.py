@@ -1,6 +1,6 @@
-"""What a faster way of running the models costs: ``python -m lab.parity --help``.
+"""What faster execution variants cost in quality: ``python -m lab.parity --help``.
 
-Ranks the same queries in float32 and in other ways, and prints nDCG@10 of both for each
+Ranks the same queries in float32 and in other variants, and prints nDCG@10 of both for each
 collection and method, with their difference in points.
 """
 
@@ -10,36 +10,37 @@ import argparse
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reranker.engine import Reranker
 from reranker.settings import Settings
-from reranker_bench import datasets, quality
+from reranker_bench.data.beir import load_beir
+from reranker_bench.data.candidate_pools import spaced
 from reranker_bench.environment import machine
-from reranker_bench.pools import spaced
+from reranker_bench.evaluation import measures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reranker_bench.datasets import RetrievalSet
+    from reranker_bench.data.beir import RetrievalSet
 
 BI, CROSS = "all-MiniLM-L6-v2", "minilm-l6-cross-encoder"
 EXACT = "float32"
-WAYS: dict[str, dict[str, Any]] = {
+VARIANTS: dict[str, dict[str, Any]] = {
     EXACT: {"dtype": "float32", "backend": "torch"},
     "bfloat16": {"dtype": "bfloat16", "backend": "torch"},
     "float16": {"dtype": "float16", "backend": "torch"},
-    # int8 where the CPU multiplies that fast; the last lines say what ran
+    # int8 where the CPU multiplies that fast; the last lines show what ran
     "openvino": {"dtype": "auto", "backend": "openvino"},
 }
 METHODS = {"fast": None, "standard": CROSS, "best": CROSS}
-BOUND = 0.5  # points of nDCG@10 that a faster way may be off, up or down
+BOUND = 0.5  # points of nDCG@10 that a variant may be off, up or down
 CACHE_MB = 512  # so that `best` takes from `standard` what both need
 
 
-def gains(
+def ndcg_by_query(
     engine: Reranker, source: RetrievalSet, queries: Sequence[str], method: str
 ) -> dict[str, float]:
     """Return nDCG@10 of each query by a method."""
@@ -55,65 +56,71 @@ def gains(
         )
         ranked[query] = [pool[result.index] for result in ranking]
     grades = {query: source.qrels[query] for query in queries}
-    return quality.per_query(grades, quality.run_of(ranked))
+    return measures.per_query(grades, measures.run_of(ranked))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 1 where a way is off by more than the bound."""
+    """Run the command; the exit status is 1 where a variant is off by more than the bound."""
     options = _parser().parse_args(arguments)
-    say(f"{machine()['processor']}; {options.queries} queries a collection\n")
-    say("| set | method | way | float32 | this way | points | worst query |\n" + "|---" * 7 + "|")
+    show(f"{machine()['processor']}; {options.queries} queries a collection\n")
+    show(
+        "| set | method | variant | float32 | this variant | points | worst query |\n"
+        + "|---" * 7
+        + "|"
+    )
     with ExitStack() as stack:
         engines = {
-            way: stack.enter_context(
-                Reranker(Settings.load(offline=True, cache_mb=CACHE_MB, **WAYS[way]))
+            variant: stack.enter_context(
+                Reranker(Settings.load(offline=True, cache_mb=CACHE_MB, **VARIANTS[variant]))
             )
-            for way in (EXACT, *options.ways)
+            for variant in (EXACT, *options.variants)
         }
         worst = max(
-            compare(engines, datasets.load(options.data / name), options.methods, options.queries)
+            compare(engines, load_beir(options.data / name), options.methods, options.queries)
             for name in options.sets
         )
-        for way, engine in engines.items():
-            models = (engine.models.bi_encoder(BI), engine.models.cross_encoder(CROSS))
-            ran = ", ".join(f"{m.name} {cast('Any', m).ways.backend}" for m in models)
-            say(f"\n{way}: {ran}.")
-    say(f"\nLargest difference: {worst:.2f} points; the bound is {BOUND}.")
+        for variant, engine in engines.items():
+            ran = ", ".join(f"{m.id} {m.backend} {m.dtype}" for m in engine.models.loaded())
+            show(f"\n{variant}: {ran}.")
+    show(f"\nLargest difference: {worst:.2f} points; the bound is {BOUND}.")
     return int(worst > BOUND)
 
 
 def compare(
     engines: Mapping[str, Reranker], source: RetrievalSet, methods: Sequence[str], limit: int
 ) -> float:
-    """Print a collection's rows; return how far the farthest is off, in points."""
+    """Print a collection's rows; return the largest difference in points."""
     judged = [q for q in source.judged_queries() if q in source.candidates]
     queries, worst = list(spaced(judged, limit)), 0.0
     for method in methods:
-        found = {way: gains(engine, source, queries, method) for way, engine in engines.items()}
+        found = {
+            variant: ndcg_by_query(engine, source, queries, method)
+            for variant, engine in engines.items()
+        }
         exact = found.pop(EXACT)
-        for way, after in found.items():
+        for variant, after in found.items():
             lost = [100 * (after[query] - exact[query]) for query in queries]
-            say(
-                f"| {source.name} | `{method}` | {way} | {quality.mean(exact):.4f} "
-                f"| {quality.mean(after):.4f} | {np.mean(lost):+.2f} | {min(lost):+.1f} |"
+            show(
+                f"| {source.name} | `{method}` | {variant} | {measures.mean(exact):.4f} "
+                f"| {measures.mean(after):.4f} | {np.mean(lost):+.2f} | {min(lost):+.1f} |"
             )
             worst = max(worst, abs(float(np.mean(lost))))
     return worst
 
 
-def say(line: str) -> None:
+def show(line: str) -> None:
     """Write one line to standard output."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Compare ways of running by nDCG@10.")
+    parser = argparse.ArgumentParser(description="Compare execution variants by nDCG@10.")
     parser.add_argument("--data", type=Path, required=True, help="folder of the collections")
     parser.add_argument("--sets", nargs="+", default=["cranfield", "cisi", "wikiqa-test"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument(
-        "--ways", nargs="+", choices=list(WAYS)[1:], default=["bfloat16", "openvino"]
+        "--variants", nargs="+", choices=list(VARIANTS)[1:], default=["bfloat16", "openvino"]
     )
     parser.add_argument("--queries", type=int, default=25, help="of each collection")
     return parser

@@ -1,4 +1,4 @@
-"""The machine and the versions that numbers were made with."""
+"""The machine and the package versions behind a measurement."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from reranker.backends.device import usable_cpus
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
@@ -41,10 +43,11 @@ def machine(engine: Reranker | None = None) -> dict[str, object]:
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
     }
-    hardware = getattr(engine.models, "hardware", None) if engine is not None else None
-    for name in ("device", "dtype", "threads"):
-        if hasattr(hardware, name):
-            found[name] = getattr(hardware, name)
+    if engine is not None:
+        found["device"] = engine.models.device
+        found["threads"] = engine.settings.tuning.threads or usable_cpus()
+        if dtypes := {model.dtype for model in engine.models.loaded()}:
+            found["dtype"] = ", ".join(sorted(dtypes))
     return found
 
 

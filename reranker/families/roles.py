@@ -84,6 +84,10 @@ class BiEncoder(Protocol):
         """The catalogue id of the weights."""
 
     @property
+    def digest(self) -> str:
+        """A digest of the weights."""
+
+    @property
     def tokenizer(self) -> TextTokenizer | None:
         """The tokenizer, where the model has one to show."""
 
@@ -113,6 +117,10 @@ class CrossEncoder(Protocol):
     @property
     def name(self) -> str:
         """The catalogue id of the weights."""
+
+    @property
+    def digest(self) -> str:
+        """A digest of the weights."""
 
     @property
     def tokenizer(self) -> TextTokenizer | None:

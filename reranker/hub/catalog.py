@@ -85,9 +85,9 @@ class Catalog:
             raise self._unknown(role, model)
         return card
 
-    def base_of(self, card: ModelCard) -> ModelCard:
-        """Return the card whose files an overlay goes over: the shipped one, whatever is mapped."""
-        return card if card.base is None else self._shipped["bi-encoder", card.base.lower()]
+    def base_of(self, card: ModelCard) -> ModelCard | None:
+        """Return the shipped card whose weights an overlay goes over, whatever is mapped."""
+        return None if card.base is None else self._shipped["bi-encoder", card.base.lower()]
 
     def roles(self, model: str) -> tuple[Role, ...]:
         """Return the roles in which an id is known.

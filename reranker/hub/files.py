@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import json
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
 from reranker.errors import ModelUnavailable
@@ -19,12 +20,22 @@ _FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "1_*/*", "2_*/*", "3_*/
 _HEAD_FILES = ["colbert_linear.pt", "sparse_linear.pt"]
 
 
-def locate(card: ModelCard, *, offline: bool) -> Checkpoint:
+def locate(card: ModelCard, *, offline: bool, base: ModelCard | None = None) -> Checkpoint:
     """Find a model's files, downloading them if need be and allowed.
+
+    Args:
+        card: of the model.
+        offline: never reach for the network.
+        base: of the model whose weights an overlay goes over.
 
     Raises:
         ModelUnavailable: they are unavailable, or not what they should be; says what to do.
     """
+    if base is not None and card.overlay is not None:
+        under = locate(base, offline=offline)
+        overlay = Path(str(resources.files("reranker.hub") / "embedded" / card.overlay))
+        digest = f"{under.digest}+{sha256_of(overlay / 'overlay.safetensors')}"
+        return Checkpoint(card, under.folder, under.weights, digest, overlay)
     folder = _folder(card, offline=offline)
     weights = _find_weights(card, folder)
     digest = _digest(weights or folder / "config.json")

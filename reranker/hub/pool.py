@@ -157,8 +157,8 @@ class LocalModelPool:
 
     def _load(self, card: ModelCard) -> Served:
         start = time.perf_counter()
-        located = files.locate(self.catalog.base_of(card), offline=self._offline)
-        checkpoint = replace(located, card=card)
+        base = self.catalog.base_of(card)
+        checkpoint = files.locate(card, offline=self._offline, base=base)
         config = replace(self.config, backend=card.backend or self.config.backend)
         from reranker.families.registry import family_of
         from reranker.runtime.roles import ServedBiEncoder, ServedCrossEncoder
@@ -169,6 +169,7 @@ class LocalModelPool:
             card.id,
             family.name,
             family.load(checkpoint, config),
+            checkpoint.digest,
             config,
             self._cache_bytes,
             self._store,

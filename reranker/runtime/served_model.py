@@ -66,6 +66,7 @@ class ServedModel(Generic[OptionsT, RecordT]):
         name: catalogue id of the weights.
         family: its family's name.
         model: as its family loaded it.
+        digest: of the weights.
         config: where and how it runs.
         cache_bytes: the most memory for results; 0 keeps none.
         store: where results are kept for other processes, too.
@@ -79,6 +80,7 @@ class ServedModel(Generic[OptionsT, RecordT]):
         name: str,
         family: str,
         model: FamilyModel[OptionsT, Any, RecordT],
+        digest: str,
         config: DeviceConfig,
         cache_bytes: int = 0,
         store: Store | None = None,
@@ -86,6 +88,7 @@ class ServedModel(Generic[OptionsT, RecordT]):
         self.name = name
         self.family = family
         self.model = model
+        self.digest = digest
         self.config = config
         self.variants = ExecutionVariants(_torch_backend(name, model.network, config))
         self.cache: Cache[RecordT] = Cache(cache_bytes, model.codec.size)

@@ -15,9 +15,9 @@ from pathlib import Path
 import ir_measures
 import pytest
 
-from reranker_bench import session
-from reranker_bench.datasets import load
-from reranker_bench.quality import MEASURES
+from reranker_bench.data.beir import load_beir
+from reranker_bench.data.collections import sample_folder
+from reranker_bench.evaluation.measures import MEASURES
 
 WEIGHTS = files("reranker.hub") / "embedded" / "minilm-l6-cross-encoder" / "overlay.safetensors"
 pytestmark = [
@@ -31,7 +31,7 @@ SLICE = ("--limit", "5", "--pool-size", "8", "--latency-queries", "1")
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "reranker_cli.main", *arguments]
+    return [sys.executable, "-m", "reranker_cli", *arguments]
 
 
 def offline(**variables: str) -> dict[str, str]:
@@ -45,12 +45,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_sample_is_what_it_promises() -> None:
-    sample = load(session.sample_folder())
+    sample = load_beir(sample_folder())
     assert len(sample.corpus) >= 150
     assert len(sample.judged_queries()) == len(sample.queries) >= 60
     grades = {grade for judged in sample.qrels.values() for grade in judged.values()}
     assert grades == {0, 1, 2}
-    rows = (session.sample_folder() / "queries.jsonl").read_text("utf-8").splitlines()
+    rows = (sample_folder() / "queries.jsonl").read_text("utf-8").splitlines()
     kinds = {json.loads(row)["metadata"]["kind"] for row in rows}
     assert kinds == {"question", "keyword", "long", "number", "negation"}
 
@@ -63,7 +63,7 @@ def test_a_slice_of_the_sample_by_all_methods(tmp_path: Path) -> None:
     assert report["status"] == "whole"
     assert len(report["models"]["cross-encoder"]["digest"]) >= 64
     assert report["datasets"]["sample"]["best"]["nDCG@10"] > 0.5
-    qrels = {q: g for q, g in load(session.sample_folder()).qrels.items() if q in _queries(out)}
+    qrels = {q: g for q, g in load_beir(sample_folder()).qrels.items() if q in _queries(out)}
     for method, found in report["datasets"]["sample"].items():
         measures = [ir_measures.parse_measure(name) for name in MEASURES]
         lines = ir_measures.read_trec_run(str(out / "runs" / f"sample.{method}.run"))

@@ -14,8 +14,8 @@ from support.models import FLOAT32
 from support.texts import LONG, ODD, PLAIN
 
 from lab.training.base import base_tokenizer
-from lab.training.batches import chunked
 from lab.training.export import read_overlay
+from lab.training.optimization.batches import chunked
 from reranker import Reranker
 from reranker.backends import openvino
 from reranker.backends.autotune import TOLERANCE, difference

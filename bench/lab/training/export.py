@@ -7,7 +7,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from lab.training.base import base_weights, cross_encoder_config
-from reranker.families.split_cross_encoder import SplitBert
+from reranker.families.split_cross_encoder.network import SplitBert
 
 OVERLAY = "overlay.safetensors"
 _FIELDS = (
@@ -51,7 +51,7 @@ def write_overlay(model: SplitBert, folder: Path) -> Path:
 
     Args:
         model: The cross-encoder.
-        folder: Where to write; made if absent.
+        folder: Where to write; created if absent.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {k: v for k, v in model.state_dict().items() if not model.frozen(k)}

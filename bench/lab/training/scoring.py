@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from lab.training import teacher
 from lab.training.base import base_encoder, base_tokenizer
-from lab.training.batches import chunked
-from lab.training.forward import pair_logits
-from lab.training.passages import TokenTable, inverse_document_frequency, tokenize
-from lab.training.teacher import Floats
-from reranker.families.split_cross_encoder import SplitBert
-from reranker_bench import quality
-from reranker_bench.datasets import RetrievalSet
+from lab.training.corpus import teacher
+from lab.training.corpus.passages import TokenTable, inverse_document_frequency, tokenize
+from lab.training.corpus.teacher import Floats
+from lab.training.optimization.batches import chunked
+from lab.training.optimization.forward import pair_logits
+from reranker.families.split_cross_encoder.network import SplitBert
+from reranker_bench.data.beir import RetrievalSet
+from reranker_bench.evaluation import measures as quality
 
 Features = dict[str, dict[str, Floats]]
 
@@ -114,7 +114,7 @@ def weighted(features: Features, weights: dict[str, float]) -> dict[str, Floats]
     return {q: np.sum([w * features[n][q] for n, w in weights.items()], axis=0) for q in first}
 
 
-def gains(source: RetrievalSet, scores: dict[str, Floats]) -> dict[str, float]:
+def ndcg_by_query(source: RetrievalSet, scores: dict[str, Floats]) -> dict[str, float]:
     """Return nDCG@10 per query; queries without candidates count as 0."""
     run = {
         q: dict(zip(source.candidates[q], map(float, v), strict=True)) for q, v in scores.items()

@@ -1,1 +1,1 @@
-"""`reranker speed`: how fast, against whom, and where the time goes."""
+"""`reranker speed`: how fast a running server, or the engine with the configured models, is."""

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A median and its quartiles; the distance of these is the spread that is told."""
+    """A median and its quartiles; their distance is the spread."""
 
     median: float
     low: float
@@ -35,7 +35,7 @@ def ratio(rates: Sequence[float], against: Sequence[float]) -> Spread:
 
     Args:
         rates: (n,) units a second, one a repeat.
-        against: (n,) the same of the rival.
+        against: (n,) the same of the other side.
 
     Raises:
         ValueError: the two have different numbers of repeats.

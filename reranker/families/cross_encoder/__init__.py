@@ -21,7 +21,7 @@ class CrossEncoderFamily:
         """Tell whether the weights are those of a classifier with one label."""
         names = checkpoint.architectures
         classifies = any(name.endswith("ForSequenceClassification") for name in names)
-        return classifies and labels_of(checkpoint) == 1 and checkpoint.card.overlay is None
+        return classifies and labels_of(checkpoint) == 1 and checkpoint.overlay is None
 
     def load(self, checkpoint: Checkpoint, config: DeviceConfig) -> CrossEncoderModel:
         """Load a checkpoint; see `ModelFamily`."""

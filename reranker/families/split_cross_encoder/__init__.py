@@ -7,8 +7,6 @@ in float16, with this package.
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reranker.families.base import Checkpoint, Role
@@ -25,8 +23,8 @@ class SplitCrossEncoderFamily:
     role: Role = "cross-encoder"
 
     def matches(self, checkpoint: Checkpoint) -> bool:
-        """Whether the card names an overlay for the checkpoint's weights."""
-        return checkpoint.card.overlay is not None
+        """Tell whether trained layers go over the checkpoint's weights."""
+        return checkpoint.overlay is not None
 
     def load(self, checkpoint: Checkpoint, config: DeviceConfig) -> CrossEncoderModel:
         """Load the overlay over the checkpoint, its bi-encoder; see `ModelFamily`."""
@@ -38,7 +36,8 @@ class SplitCrossEncoderFamily:
         from reranker.families.split_cross_encoder.network import SplitBert, pair_frame
 
         card = checkpoint.card
-        folder = overlay_folder(card.overlay or "")
+        folder = checkpoint.overlay
+        assert folder is not None
         with reading_files(card, folder):
             base = load_file(checkpoint.require_files())
             shape = BertConfig.from_pretrained(folder)
@@ -46,8 +45,3 @@ class SplitCrossEncoderFamily:
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder)
             tokenizer.backend_tokenizer.post_processor = pair_frame(tokenizer)
         return CrossEncoderModel(network, tokenizer, config, card.max_tokens)
-
-
-def overlay_folder(name: str) -> Path:
-    """Return the folder of a shipped overlay."""
-    return Path(str(files("reranker.hub") / "embedded" / name))

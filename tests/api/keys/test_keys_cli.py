@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reranker.errors import InvalidRequest, SettingsError
-from reranker_cli.keys import app
+from reranker_cli.commands.keys import app
 from reranker_server.access.auth import ApiKeys
 from reranker_server.access.keys import read_entries
 from reranker_server.errors import Unauthorized
@@ -56,7 +56,7 @@ def test_the_file_holds_limits_and_no_key_and_is_private(file):
 def test_a_method_that_is_not_installed_is_pointed_out(file):
     arguments = ["new", "team", "--method", "bets", "--method", "fast", "--file", str(file)]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.stderr.splitlines()[0] == "warning: no method 'bets' is installed here"
+    assert result.stderr.splitlines()[0] == "reranker: warning: no method 'bets' is installed here"
     assert "'fast'" not in result.stderr
     assert read_entries(file)["team"].methods == {"bets", "fast"}
 

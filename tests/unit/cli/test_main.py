@@ -20,7 +20,7 @@ LINES = "the weather\nmachine learning\n" + json.dumps({"text": "learning", "id"
 def run(monkeypatch):
     """Run a command with model doubles; RerankerError comes out as it does of `main`."""
     monkeypatch.setattr("reranker.engine._provider", lambda *_: FakeModels())
-    monkeypatch.setattr("reranker_cli.main._log", lambda _: None)
+    monkeypatch.setattr("reranker_cli.commands.rank.start_logging", lambda: None)
 
     def run(*arguments: str, text: str = LINES):
         return CliRunner().invoke(cli.app, list(arguments), input=text, catch_exceptions=False)
@@ -100,14 +100,32 @@ def test_bad_input_is_one_clear_error(run, arguments, text, expected):
         run(*arguments, text=text)
 
 
-def test_main_prints_an_error_in_one_line_and_fails(monkeypatch, capsys):
-    def fail():
-        raise errors.SettingsError("port 8000 is in use", detail="detail")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfone\r\ntwo\r\n",
+        b'\xef\xbb\xbf{"text": "one"}\r\n\r\ntwo',
+        b'["one", {"text": "two"}]',
+        b'[\r\n  "one",\r\n  "two"\r\n]\r\n',
+    ],
+)
+def test_files_of_other_programs_are_read(run, content):
+    rows = json.loads(run("rank", "two", "--json", text=content).stdout)
+    assert [row["index"] for row in rows] == [1, 0]
+    assert rows[1]["document"] in ("one", {"text": "one"})
 
-    monkeypatch.setattr(cli, "app", fail)
-    with pytest.raises(SystemExit, match="1"):
-        cli.main()
-    assert capsys.readouterr().err == "reranker: port 8000 is in use (detail)\n"
+
+def test_fields_may_be_named_with_commas(run):
+    text = '{"title": "a way", "body": "to learn"}\n'
+    fields = ("--rank-fields", "title,body")
+    assert json.loads(run("rank", "learning", "--json", *fields, text=text).stdout)
+
+
+def test_a_lone_surrogate_is_printed_as_an_escape(run):
+    text = '{"text": "a \\ud800"}\n'
+    assert json.loads(run("rank", "a", "--json", text=text).stdout)[0]["document"] == {
+        "text": "a \ud800"
+    }
 
 
 def test_a_misspelt_variable_is_an_error_of_every_command(run, monkeypatch):

@@ -284,7 +284,7 @@ def test_a_model_is_packed_when_it_is_loaded(
 
 NEW_SHAPES = """
 import torch
-from reranker.backends.device import choose
+from reranker.backends.device import choose_device
 from reranker.backends.cpu_bert.prepacked_linear import PrepackedLinear
 
 choose_device("cpu", threads=1)

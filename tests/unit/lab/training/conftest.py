@@ -8,10 +8,10 @@ import torch
 from transformers import BertConfig
 
 from lab.training.base import freeze
-from lab.training.passages import TokenTable
-from lab.training.prepare import Material
-from lab.training.queries import Query
-from reranker.families.split_cross_encoder import SplitBert
+from lab.training.corpus.passages import TokenTable
+from lab.training.corpus.prepare import Material
+from lab.training.corpus.queries import Query
+from reranker.families.split_cross_encoder.network import SplitBert
 
 VOCABULARY, WIDTH = 120, 16
 

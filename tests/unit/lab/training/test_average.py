@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lab.training import average
-from reranker.families.split_cross_encoder import SplitBert
+from reranker.families.split_cross_encoder.network import SplitBert
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])

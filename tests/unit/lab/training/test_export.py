@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lab.training import export
-from reranker.families.split_cross_encoder import SplitBert
+from reranker.families.split_cross_encoder.network import SplitBert
 
 NewModel = Callable[[], SplitBert]
 

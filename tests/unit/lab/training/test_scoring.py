@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from lab.training import scoring
-from lab.training.negatives import bm25_candidates, cosine_candidates, interleave
-from reranker_bench.datasets import RetrievalSet
+from lab.training.corpus.negatives import bm25_candidates, cosine_candidates, interleave
+from reranker_bench.data.beir import RetrievalSet
 
 SOURCE = RetrievalSet(
     name="tiny",
@@ -25,7 +25,7 @@ def test_standardised_features_keep_their_order_and_add_up() -> None:
 
 
 def test_gains_of_the_candidates_order() -> None:
-    gains = scoring.gains(SOURCE, scoring.order_scores(SOURCE, ("q", "r")))
+    gains = scoring.ndcg_by_query(SOURCE, scoring.order_scores(SOURCE, ("q", "r")))
     assert gains == {"q": pytest.approx(1 / np.log2(3)), "r": 1.0}
 
 

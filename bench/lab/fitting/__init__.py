@@ -1,0 +1,1 @@
+"""What `lab.fit_best` needs beside `reranker_bench.tuning`."""

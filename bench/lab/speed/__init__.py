@@ -1,0 +1,1 @@
+"""`python -m lab.speed`: how fast, against whom, and where the time goes."""

@@ -1,0 +1,1 @@
+"""Checkpoints with the geometry of well-known models and random weights."""

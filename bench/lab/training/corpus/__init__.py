@@ -1,0 +1,1 @@
+"""Training material: passages, queries, hard negatives and teacher scores."""

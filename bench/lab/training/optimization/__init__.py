@@ -1,0 +1,1 @@
+"""The training loop: lists, batches, losses and state."""

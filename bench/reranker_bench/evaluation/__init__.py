@@ -1,0 +1,1 @@
+"""Ranking quality, latency and the significance of differences."""

@@ -1,0 +1,1 @@
+"""The report of a comparison: numbers, page, plots and advice."""

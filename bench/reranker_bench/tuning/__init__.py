@@ -1,0 +1,1 @@
+"""Fitting a fusion profile and a score threshold to labelled queries."""
