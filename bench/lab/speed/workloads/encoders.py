@@ -144,13 +144,14 @@ def has_openvino(options: RaceOptions) -> bool:
 
 
 def own_sides(options: RaceOptions, load: Mapping[str, Any]) -> list[Side]:
-    """Return us as the base install runs, in float32 where that differs, and with OpenVINO."""
+    """Return us as the base install runs, in float32 where that differs, and OpenVINO in int8."""
     start = _start(OWN, options)
     auto = "auto" if own_dtype(options) != "float32" else "float32"
     torch = {**load, "options": {"backend": "torch"}}
     sides = [Side(OWN.name, dtype, start, torch) for dtype in dict.fromkeys((auto, "float32"))]
     if has_openvino(options):
-        sides.append(Side(WITH_OPENVINO, "auto", start, {**load, "options": {"backend": "auto"}}))
+        int8 = {**load, "options": {"backend": "openvino"}}
+        sides.append(Side(WITH_OPENVINO, "int8", start, int8))
     return sides
 
 
@@ -177,6 +178,8 @@ def _start(peer: Peer, options: RaceOptions) -> Any:
 
 def own_dtype(options: RaceOptions) -> str:
     """Return the dtype that the engine chooses here."""
+    from reranker.backends.device import choose_device
+
     return choose_device(options.device).dtype
 
 

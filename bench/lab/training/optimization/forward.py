@@ -12,6 +12,8 @@ from reranker.families.split_cross_encoder.network import SplitBert
 @cache
 def fast_bfloat16() -> bool:
     """Tell whether this machine computes bfloat16 faster than float32."""
+    from reranker.backends.device import choose_device
+
     return choose_device("cpu").dtype == "bfloat16"
 
 
