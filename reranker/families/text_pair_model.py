@@ -78,10 +78,8 @@ class TextPairModel(ABC):
     weights: Sequence[torch.nn.Module] = ()
     codec = ScoreCodec()
 
-    @property
-    @abstractmethod
-    def definition(self) -> str:
-        """All that scores depend on, as text; part of the keys of shared caches."""
+    definition: str
+    """All that scores depend on, as text; part of the keys of shared caches."""
 
     @abstractmethod
     def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = Path(__file__).parent / "example_method"
+EXAMPLE_FAMILY = Path(__file__).parent / "example_family"
 EXAMPLE_DIALECT = Path(__file__).parent / "example_dialect"
 WEIGHTS_LIMIT = 25 * 2**20
 
@@ -150,5 +151,31 @@ with TestClient(app) as client:
     assert client.post("/simple/rerank", json={"query": "a"}).status_code == 400
     assert "SimpleRequest" in client.get("/openapi.json").json()["components"]["schemas"]
     assert client.post("/v1/rerank", json={"query": "a", "documents": ["a"]}).json()["results"]
+"""
+    python("-c", script)
+
+
+def test_a_model_family_of_another_wheel_serves_its_checkpoints(python, tmp_path):
+    python.install(build(EXAMPLE_FAMILY, tmp_path))
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "overlap", "weight": 2.0}')
+    script = f"""
+from starlette.testclient import TestClient
+from reranker import Reranker, Settings
+from reranker_server import ServerSettings, create_app
+settings = Settings(cross_encoders={{"ours": {str(folder)!r}}}, model_cross="ours", offline=True)
+app = create_app(Reranker(settings), ServerSettings())
+with TestClient(app) as client:
+    assert app.state.handler.ready.wait(120)
+    body = {{"model": "ours", "query": "red fox", "documents": ["a blue fox", "the red fox", "a dog"],
+            "raw_scores": True}}
+    response = client.post("/v1/rerank", json=body)
+    assert response.status_code == 200, response.text
+    found = [(each["index"], each["relevance_score"]) for each in response.json()["results"]]
+    assert found == [(1, 4.0), (0, 2.0), (2, 0.0)], found
+    assert response.json()["usage"]["total_tokens"] == 2 + 8
+    shown = client.get("/v1/models/ours").json()
+    assert shown["family"] == "overlap" and shown["state"] == "ready", shown
 """
     python("-c", script)

@@ -27,6 +27,7 @@ class RuntimeInfo(TypedDict):
     state: str
     device: str | None
     dtype: str | None
+    family: str | None
     backend: str | None
     attention: str | None
     packed_weights: bool | None
@@ -178,6 +179,7 @@ class ModelsEndpoint:
             "state": next((states[card.id] for card in cards if card.id in states), "not loaded"),
             "device": one.device if one else None,
             "dtype": one.dtype if one else None,
+            "family": one.family if one else None,
             "backend": one.backend if one else None,
             "attention": one.attn_implementation if one else None,
             "packed_weights": one.packed_weights if one else None,
