@@ -7,6 +7,7 @@ Importing this package loads neither torch nor a model. What a plug-in needs is 
 pipelines, stages, the models' protocols, requests, results and errors.
 """
 
+from reranker.embedding import Embeddings, EmbedRequest, TokenizedTexts, TokenizeRequest
 from reranker.engine import Reranker
 from reranker.errors import (
     Cancelled,
@@ -52,6 +53,8 @@ __all__ = [
     "CrossEncoderStage",
     "DeadlineExceeded",
     "Document",
+    "EmbedRequest",
+    "Embeddings",
     "Encoded",
     "InferenceError",
     "InvalidRequest",
@@ -74,6 +77,8 @@ __all__ = [
     "Stage",
     "StageOutput",
     "TokenVectors",
+    "TokenizeRequest",
+    "TokenizedTexts",
     "UnknownMethod",
     "UnknownModel",
     "Usage",

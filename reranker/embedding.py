@@ -1,4 +1,4 @@
-"""What a model gives beside a ranking: the vectors of texts, and their tokens."""
+"""Embedding and tokenising: requests, results and operations."""
 
 from __future__ import annotations
 

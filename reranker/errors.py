@@ -5,10 +5,10 @@
     ├── InvalidRequest     the request is wrong; retrying it unchanged cannot help
     │   └── UnknownMethod  no such method; the known ones are listed
     ├── UnknownModel       no such model, or not one that a request may load
-    ├── ModelUnavailable   a known model cannot be had: missing, corrupt, offline, wrong role
+    ├── ModelUnavailable   a known model is unavailable: missing, corrupt, offline, wrong role
     ├── MissingExtra       an optional package is not installed; says which command installs it
     ├── PluginError        an installed plug-in does not work; says which and why
-    ├── Overloaded         no room now; `retry_after` seconds later there may be
+    ├── Overloaded         no room now; retry after `retry_after` seconds
     ├── DeadlineExceeded   the caller's deadline passed, the work was dropped
     │   └── Cancelled      the caller went away, the work was dropped
     └── InferenceError     the model failed on this input
@@ -84,7 +84,7 @@ class DeadlineExceeded(RerankerError):
 
 
 class Cancelled(DeadlineExceeded):
-    """The caller no longer waits for the answer."""
+    """The caller no longer waits for the response."""
 
 
 class InferenceError(RerankerError):

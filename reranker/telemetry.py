@@ -1,4 +1,4 @@
-"""Time spent on something within a call, told to whoever asked beforehand."""
+"""Seconds spent in named blocks of a call, collected by its caller."""
 
 from __future__ import annotations
 

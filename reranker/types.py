@@ -18,6 +18,7 @@ DEFAULT_METHOD = "fast"
 DEFAULT_RANK_FIELDS = ("text",)
 DEFAULT_STAGE1_TOP_K = 100
 DEFAULT_MAX_TOKENS_PER_DOC = 512
+_COUNTS = ("top_n", "stage1_top_k", "max_tokens_per_doc", "batch_size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +152,8 @@ class RerankRequest:
             raise InvalidRequest("query must not be blank", param="query")
         if not self.documents:
             raise InvalidRequest("documents must hold at least one document", param="documents")
-        for name, value in (
-            ("top_n", self.top_n),
-            ("stage1_top_k", self.stage1_top_k),
-            ("max_tokens_per_doc", self.max_tokens_per_doc),
-            ("batch_size", self.context.batch_size),
-        ):
+        counts = (self.top_n, self.stage1_top_k, self.max_tokens_per_doc, self.context.batch_size)
+        for name, value in zip(_COUNTS, counts, strict=True):
             if value is not None and not isinstance(value, Integral):
                 raise InvalidRequest(f"{name} must be a whole number", param=name)
             if value is not None and value < 1:

@@ -100,7 +100,7 @@ class RequestHandler:
                 if not self.ready.is_set():
                     raise ModelUnavailable("the models are being loaded; try again soon")
                 return await self._respond(exchange, parsed, caller)
-        except Exception as error:  # what is not ours is logged, and the caller told nothing
+        except Exception as error:  # others than ours are logged, and their text is not sent
             record.cancelled = isinstance(error, Cancelled)
             return error_response(error, exchange.dialect.render_error)
         finally:
@@ -190,7 +190,7 @@ class RequestHandler:
     def _submit(
         self, record: RequestRecord, parsed: ParsedRequest, permit: Permit
     ) -> asyncio.Future[bytes]:
-        """Execute on the pool; the permit is released at the end, whoever still waits for it."""
+        """Execute on the pool; the permit is released at the end, even if nobody waits any more."""
 
         def release(work: asyncio.Future[bytes]) -> None:
             permit.release(done=not work.cancelled() and work.exception() is None)

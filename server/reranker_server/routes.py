@@ -140,7 +140,7 @@ def add_models(app: FastAPI, handler: RequestHandler) -> dict[str, Any]:
         "/meta",
         lambda _: models.meta(),
         dict[str, Any],
-        "The default models, as Weaviate asks for them",
+        "The default models, in the shape of Weaviate",
         "WeaviateMeta",
     )
     return schemas.components

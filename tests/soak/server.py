@@ -22,11 +22,13 @@ FAILING_RUNS = 3
 faults: deque[type[BaseException]] = deque()
 
 
-def faulty(real: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
-    def step(items: list[Any]) -> Any:
+def faulty(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Raise the next fault, if there is one, in the place of a batch."""
+
+    def step(*arguments: Any) -> Any:
         if faults:
             raise faults.popleft()
-        return real(items)
+        return real(*arguments)
 
     return step
 
@@ -36,10 +38,9 @@ def main() -> None:
     tune_process()  # as `run` does, but before the models are loaded
     # A small cache is soon full, so that it does not look like a leak.
     reranker = Reranker(Settings(cache_mb=8, offline=True, backend="torch"), model_load_timeout=60)
+    for kind in (BiEncoderModel, CrossEncoderModel):
+        kind.forward = faulty(kind.forward)  # type: ignore[method-assign]
     reranker.warm()
-    models: Any = reranker.models
-    for model in models.loaded():
-        model.runner._run = faulty(model.runner._run)
     signal.signal(signal.SIGUSR1, lambda *_: faults.extend([RuntimeError] * FAILING_RUNS))
     signal.signal(signal.SIGUSR2, lambda *_: faults.append(SystemExit))
     run_server(reranker, ServerSettings(**json.loads(sys.argv[1])))

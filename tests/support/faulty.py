@@ -19,6 +19,7 @@ from reranker import Reranker, Settings
 from reranker.cache.lru import Cache
 from reranker.families.roles import Encoded, Scored
 from reranker.hub.base import ModelStatus, State
+from reranker.scheduling.batch_runner import SchedulerConfig
 from reranker.scheduling.scheduler import BatchScheduler
 from reranker.types import RequestContext
 from support.apps import pair_catalog
@@ -39,7 +40,9 @@ class FaultyBiEncoder(FakeBiEncoder):
     def __init__(self) -> None:
         super().__init__(name="faulty-bi")
         self.cache: Cache[Any] = Cache(0, len)
-        self.scheduler: BatchScheduler[str, int] = BatchScheduler("faulty-bi", self._run, len, 4096)
+        self.scheduler: BatchScheduler[str, int] = BatchScheduler(
+            "faulty-bi", self._run, len, SchedulerConfig(4096)
+        )
 
     def encode(
         self,
@@ -66,7 +69,7 @@ class FaultyCrossEncoder(FakeCrossEncoder):
         super().__init__(name="faulty-cross")
         self.cache: Cache[Any] = Cache(0, len)
         self.scheduler: BatchScheduler[str, int] = BatchScheduler(
-            "faulty-cross", self._run, len, 4096
+            "faulty-cross", self._run, len, SchedulerConfig(4096)
         )
 
     def score(

@@ -24,7 +24,7 @@ class ApiKeys:
     """The API keys; without any, the server is open to all.
 
     Args:
-        keys: as the settings give them, without limits; only their digests are kept.
+        keys: those of the settings, without limits; only their digests are kept.
         file: a keys file; see `reranker_server.access.keys`.
 
     Raises:

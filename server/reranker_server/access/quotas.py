@@ -193,7 +193,7 @@ class Quotas:
 
 
 def open_quotas(settings: ServerSettings) -> Quotas:
-    """Return the quotas that the settings ask for.
+    """Return the quotas that the settings describe.
 
     Raises:
         SettingsError: the Redis URL cannot be used.

@@ -1,4 +1,4 @@
-"""`/llms.txt`: what the server is and how to call it, for a machine that reads before it writes."""
+"""`/llms.txt`: how to call the server, for language models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POST /api/v3/inference/reranker with JSON:
 {"model": "all-MiniLM-L6-v2", "model_cross": "minilm-l6-cross-encoder", "method": "optimal",
  "query": "...", "documents": ["...", "..."], "top_n": 10}
 
-Answer: {"results": [{"index", "relevance_score", "document"}], "meta": {"method", ...}}, best
+Response: {"results": [{"index", "relevance_score", "document"}], "meta": {"method", ...}}, best
 first, scores within [0, 1].
 
 ## Methods
@@ -21,7 +21,7 @@ first, scores within [0, 1].
 - fast: cosine of bi-encoder vectors; cheapest.
 - standard: cross-encoder on every document; slowest.
 - optimal: fast keeps stage1_top_k documents, standard orders them.
-- best: as optimal, with token-level evidence fused in; works without a cross-encoder too.
+- best: as optimal, fused with token-level features; works without a cross-encoder too.
 
 ## Other APIs, by changing the base address only
 
@@ -34,7 +34,7 @@ first, scores within [0, 1].
 - Weaviate reranker-transformers: POST /rerank with `property`
 - DashScope: POST /api/v1/services/rerank/text-rerank/text-rerank, /compatible-api/v1/reranks
 - OpenAI: POST /v1/embeddings, GET /v1/models
-- Where the same bytes ask for different answers, a prefix decides: /infinity/rerank (documents as
+- Where the same bytes have different responses, a prefix decides: /infinity/rerank (documents as
   strings), /sglang/v1/rerank (a bare array), /voyage/v1/rerank, and so on.
 
 Each of the ranking ones also takes `method`, `model_cross` and `stage1_top_k`, and a model id may
@@ -49,7 +49,7 @@ Authorization: Bearer <key>, where the server has keys. Errors are
 
 ## More
 
-- GET /v1/models: ids, device, number format, window of each model
+- GET /v1/models: ids, device, dtype, window of each model
 - GET /openapi.json: every route and field; GET /docs to browse
 - GET /healthz, /readyz, /metrics
 """

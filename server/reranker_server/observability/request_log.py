@@ -123,7 +123,7 @@ class RequestRecord:
 
 
 def request_record(scope: Scope) -> RequestRecord:
-    """Return the record that the middleware made; one that nobody reads without it."""
+    """Return the record of the middleware, or one that nobody reads where there is none."""
     record = scope.get("state", {}).get("record")
     return record if isinstance(record, RequestRecord) else RequestRecord("-")
 

@@ -78,7 +78,7 @@ class RerankBody(BaseModel):
     )
     model_cross: StrictText | None = Field(
         None,
-        description="cross-encoder; needed by `standard` and `optimal`, used by `best` if given",
+        description="cross-encoder; needed by `standard` and `optimal`, used by `best` if named",
     )
     top_n: StrictCount | None = Field(None, description="how many results come back; all if absent")
     stage1_top_k: StrictCount | None = Field(
