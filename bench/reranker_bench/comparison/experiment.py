@@ -14,7 +14,7 @@ from reranker_bench.comparison.records import RecordStore
 from reranker_bench.comparison.runner import Comparison, EngineMaker, Observer
 from reranker_bench.data.candidate_pools import POOL_SIZE, Dataset
 from reranker_bench.data.collections import read_collections
-from reranker_bench.report import page, report
+from reranker_bench.report import files, page, report
 
 if TYPE_CHECKING:
     from reranker.engine import Reranker
@@ -115,7 +115,7 @@ def _write(
         machine={**environment.machine(), **store.machine},
         settings={"split": options.split, "limit": options.limit, "cache_mb": options.cache_mb},
     )
-    report.write_report(result, options.output)
+    files.write_report(result, options.output)
     page.write_page(result, options.output)
     return result
 

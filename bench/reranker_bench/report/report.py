@@ -1,4 +1,4 @@
-"""The report of a comparison as data, and the files that carry it.
+"""The report of a comparison as data.
 
 `report.json` holds
 
@@ -24,17 +24,13 @@
     notes         sentences on what the settings make of the methods
     failures      [{"dataset", "query", "method", "error"}]
     warnings      sentences
-
-and `per_query.json` data set -> method -> measure -> query -> value.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reranker.pipeline import registry
@@ -135,27 +131,6 @@ def build_report(
     return Report(data, outcomes, plan.methods)
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """Write `report.json`, `per_query.json` and the TREC runs."""
-    (folder / "report.json").write_text(_json(report.data), encoding="utf-8")
-    values = {each.collection.name: each.values for each in report.outcomes}
-    (folder / "per_query.json").write_text(_json(values), encoding="utf-8")
-    runs = folder / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    for outcome in report.outcomes:
-        for method in report.methods:
-            write_run(outcome, method, runs / f"{outcome.collection.name}.{method}.run")
-
-
-def write_run(outcome: DatasetOutcome, method: str, path: Path) -> None:
-    """Write a TREC run whose scores fall strictly with the rank, so that no reader finds a tie."""
-    with path.open("w", encoding="utf-8") as file:
-        for query, record in outcome.records[method].items():
-            size = len(record.documents)
-            for rank, document in enumerate(record.documents, start=1):
-                file.write(f"{query} Q0 {document} {rank} {size - rank + 1} {method}\n")
-
-
 def _method(
     outcome: DatasetOutcome, method: str, timings: Sequence[Timing], store: RecordStore
 ) -> dict[str, Any]:
@@ -252,7 +227,3 @@ def _warnings(outcomes: Sequence[DatasetOutcome], store: RecordStore) -> list[st
             some = "1 query has" if len(missed) == 1 else f"{len(missed)} queries have"
             found[f"{outcome.collection.name}: {some} no candidates and counts 0"] = None
     return list(found)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

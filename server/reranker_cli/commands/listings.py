@@ -41,12 +41,11 @@ def methods(as_json: JsonOption = False) -> None:
     """List the registered methods."""
     from reranker.pipeline import registry
 
-    rows = []
-    for name in registry.names():
-        try:
-            method = registry.get(name)
-        except Exception as error:  # whatever the import of a plug-in may raise
-            output.warning(f"method {name!r} is unavailable: {error}")
-            continue
-        rows.append({"method": name, "needs": ", ".join(method.roles), "what": method.summary})
+    found, problems = registry.available()
+    for problem in problems:
+        output.warning(problem.for_operator())
+    rows = [
+        {"method": each.name, "needs": ", ".join(each.roles), "what": each.summary}
+        for each in found
+    ]
     output.json_value(rows) if as_json else output.table(rows, whole=("method",))

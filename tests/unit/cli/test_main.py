@@ -19,7 +19,7 @@ LINES = "the weather\nmachine learning\n" + json.dumps({"text": "learning", "id"
 @pytest.fixture
 def run(monkeypatch):
     """Run a command with model doubles; RerankerError comes out as it does of `main`."""
-    monkeypatch.setattr("reranker.engine._provider", lambda *_: FakeModels())
+    monkeypatch.setattr("reranker.engine.open_pool", lambda *_: FakeModels())
     monkeypatch.setattr("reranker_cli.commands.rank.start_logging", lambda: None)
 
     def run(*arguments: str, text: str = LINES):

@@ -39,7 +39,7 @@ def test_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         ({**GOOD, "query": " "}, r":2: needs 'query'"),
         ({**GOOD, "documents": "text"}, r":2: needs 'query'"),
         ({**GOOD, "documents": []}, r":2: 'documents' is empty"),
-        ({**GOOD, "documents": [1]}, r":2: a document is a string or an object"),
+        ({**GOOD, "documents": [1]}, r":2: a document must be a string or an object"),
         ({**GOOD, "documents": [{"body": "x"}]}, r":2: a document has none of the fields"),
         ({**GOOD, "relevant": 1}, r":2: needs 'query'"),
         ({**GOOD, "relevant": [2]}, r":2: 'relevant' names document 2, but there are 2"),

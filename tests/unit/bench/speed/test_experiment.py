@@ -18,7 +18,7 @@ from reranker_bench.speed.experiment import SpeedOptions, measure_speed
 @pytest.fixture
 def models(monkeypatch) -> FakeModels:
     fakes = FakeModels()
-    monkeypatch.setattr("reranker.engine._provider", lambda *_: fakes)
+    monkeypatch.setattr("reranker.engine.open_pool", lambda *_: fakes)
     return fakes
 
 
