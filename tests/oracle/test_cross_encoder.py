@@ -54,7 +54,8 @@ def test_of_a_long_document_only_the_document_is_cut(
     assert scored.logits[0] == pytest.approx(expected, abs=1e-4)
     assert scored.truncated.tolist() == [True, False]
     assert not scored.query_truncated
-    assert scored.query_tokens + scored.counts[0] + ours.tokenizer.pair.size == WINDOW
+    alone = ours.score(query, [LONG], max_tokens=10_000, context=RequestContext()).usage
+    assert alone.query_tokens + alone.document_tokens + ours.tokenizer.pair.size == WINDOW
     ours.close()
 
 
@@ -84,7 +85,7 @@ def test_a_query_that_fills_the_window_leaves_the_document_half_of_it(
     assert scored.logits[0] == pytest.approx(expected, abs=1e-4)
     assert scored.query_truncated
     assert not scored.truncated[0]
-    assert scored.query_tokens == query_room
+    assert scored.usage.query_tokens == query_room
     ours.close()
 
 
@@ -106,6 +107,6 @@ def test_max_tokens_cuts_the_document_as_a_shorter_text_would(
         expected = theirs.model(**framed).logits.item()
     scored = ours.score(QUERY, [LONG], max_tokens=7, context=RequestContext())
     assert scored.logits[0] == pytest.approx(expected, abs=1e-4)
-    assert scored.counts.tolist() == [7]
+    assert scored.usage.document_tokens == 7
     assert scored.truncated.tolist() == [True]
     ours.close()

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reranker.backends.base import offer_exports
-from support.models import FLOAT32
+from support.models import FLOAT32, embedded_cross_encoder
 from support.texts import LONG, ODD, PLAIN
 
 from lab.training.base import base_tokenizer
@@ -18,7 +17,8 @@ from lab.training.export import read_overlay
 from lab.training.optimization.batches import chunked
 from reranker import Reranker
 from reranker.backends import openvino
-from reranker.backends.autotune import TOLERANCE, difference
+from reranker.backends.agreement import TOLERANCE, difference
+from reranker.backends.exports import offer_exports
 from reranker.hub.catalog import DEFAULT_CROSS_ENCODER
 from reranker.settings import Settings
 from reranker.types import RequestContext
@@ -47,18 +47,15 @@ def test_logits_agree_with_the_training_forward() -> None:
 
 
 @pytest.mark.skipif(not openvino.is_installed(), reason="no openvino, no nncf")
-@pytest.mark.parametrize(("int8", "way"), [(False, "openvino"), (True, "openvino int8")])
+@pytest.mark.parametrize(("int8", "name"), [(False, "openvino"), (True, "openvino int8")])
 def test_an_export_for_openvino_agrees_with_the_network(
-    tmp_path: Path, int8: bool, way: str
+    tmp_path: Path, int8: bool, name: str
 ) -> None:
-    settings = Settings.load(dtype="float32", backend="torch", offline=True, cache_mb=0)
-    with Reranker(settings) as engine:
-        model = engine.models.cross_encoder(DEFAULT_CROSS_ENCODER)
-        scores = [model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext()).logits]
-        named = replace(FLOAT32, backend="openvino", openvino_cache_dir=tmp_path, int8=int8)
-        offer_exports(model, named)  # type: ignore[arg-type]
-        assert model.variants.backend == way  # type: ignore[attr-defined]
-        scores.append(
-            model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext()).logits
-        )
-    assert difference(*scores) <= TOLERANCE["int8" if int8 else "float32"]
+    model = embedded_cross_encoder()
+    plain = model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext()).logits
+    named = replace(FLOAT32, backend="openvino", openvino_cache_dir=tmp_path, int8=int8)
+    offer_exports(model, named)
+    assert model.variants.backend == name
+    exported = model.score(QUERY, DOCUMENTS, max_tokens=TOKENS, context=RequestContext()).logits
+    model.close()
+    assert difference(exported, plain) <= TOLERANCE["int8" if int8 else "float32"]

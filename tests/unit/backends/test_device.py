@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from reranker.backends import device as hardware
-from reranker.backends.device import usable_cpus
+from reranker.backends.device import choose_device, usable_cpus
 from reranker.errors import SettingsError
 
 
@@ -59,12 +59,12 @@ def test_threads_are_bounded_by_affinity_and_quota(
     assert usable_cpus() == cpus
 
 
-def test_threads_and_budget_can_be_told() -> None:
+def test_threads_and_batch_tokens_can_be_set() -> None:
     made = choose_device("cpu", "float32", threads=3, max_batch_tokens=99)
-    assert (made.threads, made.token_budget) == (3, 99)
+    assert (made.threads, made.max_batch_tokens) == (3, 99)
     made = choose_device("cpu", "float32")
     assert made.threads == usable_cpus()
-    assert made.token_budget > 0
+    assert made.max_batch_tokens > 0
 
 
 @pytest.mark.parametrize(

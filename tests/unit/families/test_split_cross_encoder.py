@@ -6,7 +6,8 @@ from transformers import BertConfig, BertModel
 
 from reranker.backends.cpu_bert import layout as bert_layout
 from reranker.backends.cpu_bert import prepacked_linear as packing
-from reranker.families.split_cross_encoder.network import ATTENTION, COSINE, TAU, SplitBert
+from reranker.families.split_cross_encoder.interaction import ATTENTION, COSINE, TAU
+from reranker.families.split_cross_encoder.network import SplitBert
 
 QUERY, DOCUMENT = [1, 7, 8, 2], [1, 9, 10, 11, 12, 2]
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reranker.backends.base import prepack_weights
 from support.memory import needs_proc, printed_by
 from support.models import FLOAT32, bi_encoder, cross_encoder, needs_onednn
 from support.texts import LONG, ODD, PLAIN
@@ -29,7 +28,9 @@ from reranker.backends.cpu_bert.prepacked_linear import (
     pack,
     unpack,
 )
+from reranker.backends.exports import prepack_weights
 from reranker.backends.fingerprint import fingerprint
+from reranker.backends.torch_backend import TorchBackend
 from reranker.backends.variants import ExecutionVariants
 from reranker.hub.catalog import Catalog
 from reranker.hub.pool import LocalModelPool
@@ -47,11 +48,18 @@ def score(model: Any) -> np.ndarray:
 
 
 def exact_score(model: Any) -> np.ndarray:
-    """Score in float64: in float32 the last bits depend on where a product's buffers lie."""
-    model.variants.network.double()
-    made = score(model)
-    model.variants.network.float()
-    return made
+    """Score in float64: in float32 the last bits depend on where a matmul's buffers lie."""
+    model.model.network.double()
+    scores = score(model)
+    model.model.network.float()
+    return scores
+
+
+def plain_cross_encoder(folder: Path) -> Any:
+    """Return a cross-encoder that was packed when it was loaded, with its weights plain again."""
+    model: Any = cross_encoder(folder)
+    model.variants.torch.unpack()
+    return model
 
 
 def layers(network: nn.Module) -> list[str]:
@@ -60,41 +68,46 @@ def layers(network: nn.Module) -> list[str]:
 
 @pytest.mark.parametrize("name", ["bert-cross", "xlmr-cross"])
 def test_a_packed_cross_encoder_scores_as_before(checkpoint: Checkpoint, name: str) -> None:
-    model = cross_encoder(checkpoint(name))
-    wanted, exact, before = score(model), exact_score(model), layers(model.variants.network)
-    weights = copy.deepcopy(model.variants.network.state_dict())
-    model.variants.pack()
+    model = plain_cross_encoder(checkpoint(name))
+    torch_backend, network = model.variants.torch, model.model.network
+    expected, exact, before = score(model), exact_score(model), layers(network)
+    weights = copy.deepcopy(network.state_dict())
+    torch_backend.pack()
     assert model.variants.packed
     # Each of the two layers has six, and the last is followed by the GELU that it takes in.
-    assert layers(model.variants.network).count("PrepackedLinear") >= 12
-    assert layers(model.variants.network).count("Linear") == 0
-    np.testing.assert_allclose(score(model), wanted, atol=1e-5, rtol=0)
-    unpack(model.variants.network)
+    assert layers(network).count("PrepackedLinear") >= 12
+    assert layers(network).count("Linear") == 0
+    np.testing.assert_allclose(score(model), expected, atol=1e-5, rtol=0)
+    unpack(network)
     assert not model.variants.packed
-    assert layers(model.variants.network) == before
-    for name, part in model.variants.network.state_dict().items():
+    assert layers(network) == before
+    for name, part in network.state_dict().items():
         assert torch.equal(part, weights[name])
     np.testing.assert_allclose(exact_score(model), exact, atol=1e-6, rtol=0)
+    model.close()
 
 
 @pytest.mark.parametrize("name", ["bert-mean", "xlmr-cls"])
 def test_a_packed_bi_encoder_answers_as_before(checkpoint: Checkpoint, name: str) -> None:
-    model = bi_encoder(checkpoint(name))
+    packed = bi_encoder(checkpoint(name))
+    plain = bi_encoder(checkpoint(name), replace(FLOAT32, cpu_weight_layout="plain"))
+    assert packed.variants.packed
+    assert not plain.variants.packed
 
-    def encode() -> tuple[np.ndarray, list[np.ndarray]]:
+    def encode(model: Any) -> tuple[np.ndarray, list[np.ndarray]]:
         made = model.encode(
             TEXTS, kind="document", max_tokens=None, tokens=True, context=RequestContext()
         )
         assert made.tokens is not None
         return made.vectors, [each.vectors for each in made.tokens]
 
-    wanted, weight = encode(), model.weight_bytes
-    model.variants.pack()
-    made = encode()
-    np.testing.assert_allclose(made[0], wanted[0], atol=1e-5, rtol=0)
-    for one, other in zip(made[1], wanted[1], strict=True):
+    found, expected = encode(packed), encode(plain)
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-5, rtol=0)
+    for one, other in zip(found[1], expected[1], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3, rtol=0)
-    assert model.weight_bytes == weight
+    assert packed.weight_bytes == plain.weight_bytes
+    packed.close()
+    plain.close()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -118,23 +131,24 @@ def test_a_packed_layer_is_the_layer(
 
 
 def test_the_state_dict_is_that_of_the_plain_network(checkpoint: Checkpoint) -> None:
-    model = cross_encoder(checkpoint("bert-cross"))
-    ways = model.variants
-    wanted, mark = ways.network.state_dict(), fingerprint([ways.network])
-    ways.pack()
-    made = ways.network.state_dict()
-    assert made.keys() == wanted.keys()
-    assert all(torch.equal(made[name], wanted[name]) for name in wanted)
-    with ways.plain_weights(model.scheduler.exclusive):
-        assert fingerprint([ways.network]) == mark
-        assert not ways.packed
-    assert ways.packed
+    model = plain_cross_encoder(checkpoint("bert-cross"))
+    variants, network = model.variants, model.model.network
+    expected, digest = network.state_dict(), fingerprint([network])
+    variants.torch.pack()
+    found = network.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    with variants.plain_weights(model.scheduler.exclusive):
+        assert fingerprint([network]) == digest
+        assert not variants.packed
+    assert variants.packed
+    model.close()
 
 
 def test_requests_meet_no_network_that_is_half_unpacked(checkpoint: Checkpoint) -> None:
     model = cross_encoder(checkpoint("bert-cross"))
+    assert model.variants.packed
     wanted = score(model)
-    model.variants.pack()
     over = threading.Event()
 
     def switch() -> None:
@@ -150,6 +164,7 @@ def test_requests_meet_no_network_that_is_half_unpacked(checkpoint: Checkpoint) 
         finally:
             over.set()
         switching.result()
+    model.close()
 
 
 def test_no_second_copy_of_the_weights_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +186,7 @@ def test_a_model_that_answers_otherwise_when_packed_stays_plain(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A network may use its layers in a way that packing does not know of."""
-    model = cross_encoder(checkpoint("bert-cross"))
+    model = plain_cross_encoder(checkpoint("bert-cross"))
     wanted = exact_score(model)
     forward = PrepackedLinear.forward
     monkeypatch.setattr(PrepackedLinear, "forward", lambda self, rows: 1.5 * forward(self, rows))
@@ -179,12 +194,12 @@ def test_a_model_that_answers_otherwise_when_packed_stays_plain(
     assert "packed weights are left out" in caplog.text
     assert list(model.variants.all()) == ["sdpa", "eager"]
     np.testing.assert_allclose(exact_score(model), wanted, atol=1e-6, rtol=0)
+    model.close()
 
 
-def test_packing_by_name_that_cannot_be_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    ExecutionVariants(
-        "half", nn.Sequential(nn.Linear(4, 4)).half(), cpu_weight_layout="packed"
-    ).pack()
+def test_packing_by_name_that_cannot_be_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    network = nn.Sequential(nn.Linear(4, 4)).half()
+    TorchBackend("half", network, cpu_weight_layout="packed").pack()
     assert "half keeps its weights plain" in caplog.text
 
 
@@ -247,33 +262,33 @@ def test_a_network_of_another_make_keeps_its_activation(activation: nn.Module) -
 
 
 @pytest.mark.parametrize(
-    ("weights", "offered"),
+    ("layout", "offered"),
     [
         ("auto", ["sdpa, packed weights", "eager, packed weights", "sdpa"]),
         ("packed", ["sdpa, packed weights", "eager, packed weights"]),
         ("plain", ["sdpa", "eager"]),
     ],
 )
-def test_which_layouts_are_offered(
-    checkpoint: Checkpoint, weights: str, offered: list[str]
-) -> None:
-    network = cross_encoder(checkpoint("bert-cross")).variants.network
-    ways = ExecutionVariants("model", network, weights=weights)
-    ways.pack()
-    assert list(ways.all()) == offered
-    wanted = dict(ways.all())
+def test_which_layouts_are_offered(checkpoint: Checkpoint, layout: str, offered: list[str]) -> None:
+    network = plain_cross_encoder(checkpoint("bert-cross")).model.network
+    variants = ExecutionVariants(backend := TorchBackend("model", network, "auto", layout))
+    backend.pack()
+    assert list(variants.all()) == offered
+    use = variants.all()
     for name in offered:
-        wanted[name]()
-        assert next(iter(ways.all())) == name
-        assert ways.packed is name.endswith("packed weights")
+        use[name]()
+        assert next(iter(variants.all())) == name
+        assert variants.packed is name.endswith("packed weights")
 
 
-@pytest.mark.parametrize(("weights", "packed"), [("auto", True), ("plain", False)])
+@pytest.mark.parametrize(("layout", "packed"), [("auto", True), ("plain", False)])
 def test_a_model_is_packed_when_it_is_loaded(
-    checkpoint: Checkpoint, weights: str, packed: bool
+    checkpoint: Checkpoint, layout: str, packed: bool
 ) -> None:
     catalog = Catalog({"bi-encoder": {}, "cross-encoder": {"mine": str(checkpoint("bert-cross"))}})
-    provider = LocalModelPool(catalog, lambda: replace(FLOAT32, weights=weights), offline=True)
+    provider = LocalModelPool(
+        catalog, lambda: replace(FLOAT32, cpu_weight_layout=layout), offline=True
+    )
     try:
         model: Any = provider.cross_encoder("mine")
         assert model.variants.packed is packed

@@ -313,7 +313,7 @@ def test_what_is_traced_has_plain_shapes_and_serves_all_batches(
 @pytest.mark.parametrize("name", ["bert-cross", "xlmr-cross"])
 def test_a_cross_encoder_is_loaded_so(checkpoint: Callable[[str], Path], name: str) -> None:
     model = cross_encoder(checkpoint(name))
-    network: Any = model.variants.network
+    network: Any = model.model.network
     assert network.base_model.encoder.first_only
     model.close()
 
@@ -321,6 +321,6 @@ def test_a_cross_encoder_is_loaded_so(checkpoint: Callable[[str], Path], name: s
 @pytest.mark.parametrize("name", ["bert-mean", "xlmr-cls"])
 def test_a_bi_encoder_is_loaded_so(checkpoint: Callable[[str], Path], name: str) -> None:
     model = bi_encoder(checkpoint(name))
-    network: Any = model.variants.network
+    network: Any = model.model.network
     assert not network.encoder.first_only
     model.close()
