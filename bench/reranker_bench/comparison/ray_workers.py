@@ -88,7 +88,8 @@ def rank_with_ray(
         importlib.import_module("ray.data")
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            "ranking on Ray workers needs Ray; install it with: pip install 'reranker[ray]'"
+            "Ray is not installed; it belongs to the extra 'ray': "
+            "pip install '.[ray]' in the project's folder"
         ) from error
     pending = comparison.pending()
     if not pending:

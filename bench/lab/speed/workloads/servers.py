@@ -95,7 +95,7 @@ def _config(engine: Mapping[str, object], cross: Path) -> str:
             *lines,
             "[server]",
             'log_level = "warning"',
-            "load_patience_ms = 300000",  # the first use may export the checkpoint
+            "model_load_timeout_ms = 300000",  # the first use may export the checkpoint
             f"preload = {json.dumps(PRELOADED)}",
             "[cross-encoders]",
             f"{MODEL} = {json.dumps(str(cross))}",
