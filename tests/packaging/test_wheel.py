@@ -168,8 +168,8 @@ settings = Settings(cross_encoders={{"ours": {str(folder)!r}}}, model_cross="our
 app = create_app(Reranker(settings), ServerSettings())
 with TestClient(app) as client:
     assert app.state.handler.ready.wait(120)
-    body = {{"model": "ours", "query": "red fox", "documents": ["a blue fox", "the red fox", "a dog"],
-            "raw_scores": True}}
+    documents = ["a blue fox", "the red fox", "a dog"]
+    body = {{"model": "ours", "query": "red fox", "documents": documents, "raw_scores": True}}
     response = client.post("/v1/rerank", json=body)
     assert response.status_code == 200, response.text
     found = [(each["index"], each["relevance_score"]) for each in response.json()["results"]]

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from reranker import Reranker, Settings
+from reranker.families.bi_encoder.model import BiEncoderModel
+from reranker.families.cross_encoder.model import CrossEncoderModel
 from reranker.process_tuning import tune_process
 from reranker_server.run import run_server
 from reranker_server.settings import ServerSettings

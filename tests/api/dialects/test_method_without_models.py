@@ -12,13 +12,12 @@ from .conftest import DOCUMENTS, QUERY
 # The length of a document is its score: 2, 1, 0 are best first.
 METHOD = """
 import numpy as np
-from reranker import register
-from reranker.pipeline import Pipeline, Stage, StageOutput
+from reranker import Pipeline, Stage, StageOutput, register
 
 @register("longest", roles=())
 def longest(request, models):
-    def score(indices):
-        return StageOutput(np.array([float(len(request.documents[i].text)) for i in indices]))
+    def score(candidates):
+        return StageOutput(np.array([float(len(text)) for text in candidates.texts]))
     return Pipeline((Stage("length", score),), lambda values: values / 1000)
 """
 BEST_FIRST = [2, 0, 1]
