@@ -11,9 +11,9 @@ import tomllib
 import click
 import pytest
 import typer
-from lab.speed.__main__ import race
 from support import generated, pages
 
+from lab.speed.__main__ import race
 from reranker import Settings, settings
 from reranker.pipeline import registry
 from reranker_cli.main import app

@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lab.speed import markdown
-
 from reranker.hub import catalog
 from reranker.hub.overrides import CONFIGURABLE
 from reranker.model_card import ModelCard
