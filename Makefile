@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 ARGS ?=
 DATA ?= ../shared/data
 
-.PHONY: setup serve test test-clients check soak bench speed speed-peers train-cross-encoder clean
+.PHONY: setup serve test test-clients check docs soak bench speed speed-peers train-cross-encoder clean
 
 setup: $(VENV)/.dev
 
@@ -32,6 +32,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Rewrites what the documents show: responses of a server, generated tables, included files.
+docs: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m support.pages
+
 # Ten minutes of mixed load with faults against a server of its own, on the loopback.
 soak: $(VENV)/.dev
 	PYTHONPATH=tests $(BIN)/python -m soak --seconds 600 --output server/results/soak.json $(ARGS)
@@ -47,7 +51,7 @@ speed: $(VENV)/.dev
 # The libraries whose pins clash with ours, in environments of their own.
 speed-peers: $(PEERS:%=%/.done)
 
-# Trains the embedded cross-encoder anew; DATA is a folder of training collections.
+# Trains the embedded cross-encoder again; DATA is a folder of training collections.
 train-cross-encoder: $(VENV)/.dev
 	$(BIN)/python -m lab.training.cross_encoder --data $(DATA) --output runs/cross-encoder $(ARGS)
 

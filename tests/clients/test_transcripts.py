@@ -1,6 +1,6 @@
-"""Every curl of `server/DIALECTS.md` is run, and its answer is the one that stands there.
+"""Every curl of `docs/dialects.md` is run, and its response is the one shown there.
 
-WRITE_TRANSCRIPTS=1 writes the answers anew instead, as after a change of weights.
+WRITE_TRANSCRIPTS=1 rewrites the responses instead, as after a change of weights.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "server" / "DIALECTS.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "dialects.md"
 BLOCK = re.compile(r"```sh\n(curl .*?)\n```\n\n```json(?: (\d+))?\n(.*?)\n```", re.DOTALL)
 ANY = "\u2026"
 # On the machine, when a model is warmed.

@@ -1,4 +1,4 @@
-"""The versions that `server/DIALECTS.md` lists are those that the tests install."""
+"""The versions that `docs/dialects.md` lists are those that the tests install."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PINS = ("constraints.txt", "tests/clients/requirements.txt", "tests/clients/requ
 
 
 def test_listed_versions_are_installed_ones():
-    page = (ROOT / "server" / "DIALECTS.md").read_text("utf-8")
+    page = (ROOT / "docs" / "dialects.md").read_text("utf-8")
     section = page.partition("## Clients")[2].partition("\n## ")[0]
     table = "\n".join(line for line in section.splitlines() if line.startswith("|"))
     listed = re.findall(r"`([\w-]+)` ((?:\d[\w.]*(?:, )?)+)", table)

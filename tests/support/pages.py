@@ -1,8 +1,8 @@
-"""The README's blocks: read, run, compared, and rewritten.
+"""The blocks of the documents: read, run, compared, and rewritten.
 
-`python tests/support/readme.py` runs every console block against a server of its own and writes
-the answers into the README, and the settings' own descriptions and the results of `reranker speed`
-into the tables. The test of the same blocks fails when they no longer hold.
+`python tests/support/pages.py` runs every console block of the README and of `docs/` against one
+server, writes the responses into the pages, and fills what is generated. The test of the same
+blocks fails when they no longer hold.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support import generated
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 BIN = Path(sys.executable).parent
 BASE = "http://127.0.0.1:8000"
 STARTS_A_SERVER = re.compile(r"make serve|reranker serve")
@@ -34,10 +37,11 @@ _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language and text."""
+    """A fenced block: its language, text and page."""
 
     language: str
     text: str
+    page: Path
 
     @property
     def commands(self) -> list[tuple[str, str]]:
@@ -46,18 +50,24 @@ class Block:
         return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
 
 
-def blocks(language: str, file: Path = README) -> list[Block]:
-    return [Block(*match) for match in _BLOCK.findall(file.read_text()) if match[0] == language]
+def blocks(*languages: str) -> list[Block]:
+    """Return the blocks in some languages, of all pages."""
+    return [
+        Block(language, text, page)
+        for page in PAGES
+        for language, text in _BLOCK.findall(page.read_text("utf-8"))
+        if language in languages
+    ]
 
 
 def config_files(folder: Path) -> list[Path]:
     """Write the toml blocks that name their file."""
-    made = []
+    written = []
     for block in blocks("toml"):
         if name := re.match(r"# (\S+\.toml)\n", block.text):
             (folder / name[1]).write_text(block.text)
-            made.append(folder / name[1])
-    return made
+            written.append(folder / name[1])
+    return written
 
 
 @contextlib.contextmanager
@@ -163,49 +173,27 @@ def _word_agrees(shown: str, real: str) -> bool:
     return shown == real
 
 
-def rewrite(file: Path = README) -> None:
-    """Put the answers of today into the README."""
+def rewrite() -> None:
+    """Put the responses of today, and what is generated, into the pages."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config_files(folder)
         with server("--config", "reranker.toml", folder=folder) as base:
-
-            def fill(match: re.Match[str]) -> str:
-                block = Block(match[1], match[2])
-                if block.language != "console":
-                    return match[0]
-                made = [
-                    f"$ {command}\n" + ("" if is_start(command) else run(command, base, folder))
-                    for command, _ in block.commands
-                ]
-                return f"```console\n{''.join(made)}```"
-
-            file.write_text(fill_tables(_BLOCK.sub(fill, file.read_text())))
-    for other in ("bench/README.md",):
-        path = ROOT / other
-        path.write_text(fill_tables(path.read_text()))
+            for page in PAGES:
+                text = _BLOCK.sub(lambda match: _answered(match, base, folder), page.read_text())
+                page.write_text(generated.fill(text))
 
 
-_TABLE = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.S)
-
-
-def fill_tables(text: str) -> str:
-    """Write the tables of settings from the settings, and of speed from the committed results."""
-    from lab.speed import markdown
-    from reranker import Settings
-    from reranker_server import ServerSettings
-
-    sections = {"engine": Settings, "server": ServerSettings}
-    return markdown.fill(_TABLE.sub(lambda match: _table(match[1], sections[match[1]]), text))
-
-
-def _table(name: str, section: type[Any]) -> str:
-    rows = [f"<!-- settings: {name} -->", f"| `[{name}]` | default | meaning |", "|---|---|---|"]
-    for key, info in section.model_fields.items():
-        if info.description is not None:
-            shown = "" if info.default in (None, ()) else json.dumps(info.default)
-            rows.append(f"| `{key}` | {shown} | {info.description} |")
-    return "\n".join([*rows, "<!-- end -->"])
+def _answered(match: re.Match[str], base: str, folder: Path) -> str:
+    """Return a block with the responses to its commands."""
+    block = Block(match[1], match[2], README)
+    if block.language != "console":
+        return match[0]
+    answered = [
+        f"$ {command}\n" + ("" if is_start(command) else run(command, base, folder))
+        for command, _ in block.commands
+    ]
+    return f"```console\n{''.join(answered)}```"
 
 
 def is_start(command: str) -> bool:
