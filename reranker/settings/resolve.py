@@ -86,6 +86,10 @@ def resolve(
         assign(name, value, place)
     for variable, name, kind in _variables(section):
         if variable in environ:
+            _, new = place_of(section, name) or ("", name)
+            if new != name:
+                renamed = PREFIX + new.upper()
+                log.warning("%s is now %s; change it before the next release", variable, renamed)
             assign(name, _parse(kind, environ[variable]), variable)
     for name, argument in arguments.items():
         if argument is not None:

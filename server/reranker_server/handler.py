@@ -11,10 +11,12 @@ import contextlib
 import contextvars
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from reranker.errors import Cancelled, DeadlineExceeded, ModelUnavailable, RerankerError
@@ -29,8 +31,6 @@ from reranker_server.http.responses import error_response
 from reranker_server.observability.request_log import RequestRecord, request_record
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from reranker.engine import Reranker
     from reranker_server.access.keys import Caller
     from reranker_server.admission.controller import Permit
@@ -87,7 +87,15 @@ class RequestHandler:
             settings.max_concurrent, thread_name_prefix="request"
         )
 
-    async def handle(self, request: Request, endpoint: Endpoint) -> Response:
+    def route(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+        """Return the function that FastAPI calls for a route."""
+
+        async def respond(request: Request) -> Response:
+            return await self._handle(request, endpoint)
+
+        return respond
+
+    async def _handle(self, request: Request, endpoint: Endpoint) -> Response:
         """Respond to one request; errors are rendered by its dialect."""
         record = request_record(request.scope)
         exchange = Exchange(request, endpoint, endpoint.dialect, record, time.monotonic())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
 
 from reranker.errors import ModelUnavailable, RerankerError
 from reranker_server.dialects.base import Endpoint
@@ -53,8 +54,11 @@ def add_v3(app: FastAPI, handler: RequestHandler) -> dict[str, Any]:
     """Add the v3 route; return the schema of its request."""
     reference = {"schema": {"$ref": "#/components/schemas/RerankBody"}}
 
-    @app.post(
+    app.add_api_route(
         PATH,
+        handler.route(Endpoint(V3)),
+        name="rerank",
+        methods=["POST"],
         summary="Rank documents by relevance to a query",
         tags=["rerank"],
         response_model=RerankResponse,
@@ -66,9 +70,6 @@ def add_v3(app: FastAPI, handler: RequestHandler) -> dict[str, Any]:
             "requestBody": {"required": True, "content": {"application/json": reference}}
         },
     )
-    async def rerank(request: Request) -> Response:
-        return await handler.handle(request, Endpoint(V3))
-
     schema = RerankBody.model_json_schema(ref_template="#/components/schemas/{model}")
     return {"RerankBody": schema}
 
@@ -76,17 +77,10 @@ def add_v3(app: FastAPI, handler: RequestHandler) -> dict[str, Any]:
 def add_dialects(app: FastAPI, handler: RequestHandler) -> dict[str, Any]:
     """Add the routes of all dialects; return the schemas that their descriptions refer to."""
     schemas = Schemas()
-    taken = [route.path for route in app.routes if hasattr(route, "path")]
-
-    def route(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-        async def respond(request: Request) -> Response:
-            return await handler.handle(request, endpoint)
-
-        return respond
-
+    taken = [route.path for route in app.routes if isinstance(route, Route | Mount)]
     for path, endpoint in DialectRegistry(reserved=taken).routes():
         description = schemas.describe_endpoint(endpoint, path)
-        app.add_api_route(path, route(endpoint), methods=["POST"], **description)
+        app.add_api_route(path, handler.route(endpoint), methods=["POST"], **description)
     return schemas.components
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Route
 
 from reranker_server.http.responses import error_response
 from reranker_server.http.security_headers import add_page_headers
@@ -65,7 +66,8 @@ class RequestRecording:
                 raise
             await error_response(error)(scope, receive, send_with_headers)
         finally:
-            record.route = getattr(scope.get("route"), "path", "none")
+            route = scope.get("route")
+            record.route = route.path if isinstance(route, Route) else "none"
             if record.cancelled or not record.status:
                 record.status = CLIENT_CLOSED_REQUEST
             for sink in self._sinks:
