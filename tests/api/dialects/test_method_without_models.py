@@ -7,6 +7,8 @@ import sys
 import pytest
 from support.plugins import install
 
+from reranker.pipeline import registry
+
 from .conftest import DOCUMENTS, QUERY
 
 # The length of a document is its score: 2, 1, 0 are best first.
@@ -29,6 +31,8 @@ V3 = "/api/v3/inference/reranker"
 def longest(tmp_path, monkeypatch):
     install(tmp_path / "theirs", monkeypatch, {"longest": "their_longest"}, their_longest=METHOD)
     monkeypatch.delitem(sys.modules, "their_longest", raising=False)
+    yield
+    registry.unregister("longest")
 
 
 def indices(items, key="index"):

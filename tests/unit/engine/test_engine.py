@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from reranker import (
     UnknownModel,
 )
 from reranker.hub.base import ModelPool
+from reranker.model_card import Role
 from reranker.pipeline import registry
 from reranker.pipeline.pipeline import Pipeline, Stage, StageOutput
 from reranker.types import Document, Ranking, RerankRequest
@@ -37,9 +38,8 @@ class ClosableModels(FakeModels):
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[RerankRequest]:
+def seen() -> Iterator[list[RerankRequest]]:
     """Register methods that only note what they were asked."""
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     asked: list[RerankRequest] = []
 
     def build(request: RerankRequest, models: ModelPool) -> Pipeline:
@@ -50,11 +50,17 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[RerankRequest]:
     def broken(request: RerankRequest, models: ModelPool) -> Pipeline:
         raise ZeroDivisionError("of a secret document")
 
-    registry.register("plain", roles=())(build)
-    registry.register("crossing", roles=("cross-encoder",))(build)
-    registry.register("broken", roles=())(broken)
-    registry.register("modelled", roles=("bi-encoder",))(build)
-    return asked
+    methods: dict[str, tuple[registry.Builder, tuple[Role, ...]]] = {
+        "plain": (build, ()),
+        "crossing": (build, ("cross-encoder",)),
+        "broken": (broken, ()),
+        "modelled": (build, ("bi-encoder",)),
+    }
+    for name, (builder, roles) in methods.items():
+        registry.register(name, roles=roles)(builder)
+    yield asked
+    for name in methods:
+        registry.unregister(name)
 
 
 def rank(documents: Sequence[Any] = ("a", "b"), **options: Any) -> Ranking:
