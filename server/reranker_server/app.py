@@ -85,9 +85,9 @@ def create_app(
 def _add_middleware(app: FastAPI, settings: ServerSettings, metrics: Metrics) -> None:
     sinks = [metrics.count, log_request]
     if settings.traces:
-        from reranker_server.observability.tracing import Tracer
+        from reranker_server.observability.tracing import TraceExporter
 
-        sinks.append(Tracer().export)
+        sinks.append(TraceExporter().export)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

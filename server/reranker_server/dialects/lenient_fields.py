@@ -1,7 +1,7 @@
 """Types of the fields that clients of other APIs send, read leniently.
 
 Null counts as absent, unknown fields are ignored, and a value is rejected only where going on
-would mean guessing. Documents are checked as a list here and one by one in `read_documents`:
+would mean guessing. Documents are checked as a list here and one by one in `parse_documents`:
 pydantic would copy each of 10,000.
 """
 
@@ -196,7 +196,7 @@ def _is_no(value: Any) -> bool:
     return value is False or (isinstance(value, str) and value.lower() in ("false", "none"))
 
 
-def read_documents(
+def parse_documents(
     values: Sequence[Any], rank_fields: Sequence[str], max_documents: int, place: str
 ) -> tuple[Document, ...]:
     """Read the documents of a request.

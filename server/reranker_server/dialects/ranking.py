@@ -14,7 +14,7 @@ from reranker.types import (
     RerankRequest,
 )
 from reranker_server.dialects.base import Dialect, IncomingRequest, ParsedRequest
-from reranker_server.dialects.lenient_fields import read_documents
+from reranker_server.dialects.lenient_fields import parse_documents
 from reranker_server.dialects.ranking_request import RankingOptions
 from reranker_server.dialects.resolve_model import resolve_model
 from reranker_server.errors import Problem
@@ -157,7 +157,7 @@ def ranking_dialect(
 
 
 def _parse(incoming: IncomingRequest, body: RankingOptions) -> ParsedRanking:
-    documents = read_documents(
+    documents = parse_documents(
         body.content.documents,
         body.rank_fields or DEFAULT_RANK_FIELDS,
         incoming.settings.max_documents,

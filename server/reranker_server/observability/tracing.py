@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _NANOSECONDS = 1e9
 
 
-class Tracer:
+class TraceExporter:
     """Exports records as spans.
 
     Args:

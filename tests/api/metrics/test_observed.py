@@ -117,10 +117,10 @@ def test_the_text_format_shows_the_id(monkeypatch):
 
 def test_traces_have_the_request_the_wait_and_the_stages():
     trace = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
-    from reranker_server.observability.tracing import Tracer
+    from reranker_server.observability.tracing import TraceExporter
 
     exporter = trace.InMemorySpanExporter()
-    traces = Tracer(exporter)
+    traces = TraceExporter(exporter)
     record = RequestRecord("id-1", "POST", V3, method="optimal", dialect="v3", status=200)
     record.trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
     record.queue, record.stages = 0.001, {"bi_encoder": 0.002, "cross_encoder": 0.003}
@@ -142,7 +142,7 @@ def test_a_server_with_traces_serves(start, monkeypatch):
     from reranker_server.observability import tracing
 
     sent = []
-    monkeypatch.setattr(tracing.Tracer, "__init__", lambda self: None)
-    monkeypatch.setattr(tracing.Tracer, "export", lambda self, record: sent.append(record))
+    monkeypatch.setattr(tracing.TraceExporter, "__init__", lambda self: None)
+    monkeypatch.setattr(tracing.TraceExporter, "export", lambda self, record: sent.append(record))
     assert start(traces=True).post(V3, json=BODY).status_code == 200
     assert sent[0].route == V3

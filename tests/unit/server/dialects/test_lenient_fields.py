@@ -56,18 +56,18 @@ def test_what_is_no_count(value: Any) -> None:
 
 def test_a_document_that_is_none_is_named_by_its_place() -> None:
     with pytest.raises(InvalidRequest, match=r"passages\[1\] must be") as caught:
-        fields.read_documents(["a", 7], ("text",), 10, "passages")
+        fields.parse_documents(["a", 7], ("text",), 10, "passages")
     assert caught.value.param == "passages[1]"
 
 
 def test_an_object_without_the_fields_is_ranked_on_all_it_has() -> None:
-    (document,) = fields.read_documents([{"a": "x", "b": "y"}], ("text",), 10, "documents")
+    (document,) = fields.parse_documents([{"a": "x", "b": "y"}], ("text",), 10, "documents")
     assert document.text == "x\ny"
 
 
 def test_too_many_documents() -> None:
     with pytest.raises(TooLarge, match="3 documents, at most 2"):
-        fields.read_documents(["a"] * 3, ("text",), 2, "documents")
+        fields.parse_documents(["a"] * 3, ("text",), 2, "documents")
 
 
 @pytest.mark.parametrize(
