@@ -80,10 +80,8 @@ class Schemas:
 def path_parameters(path: str) -> list[dict[str, Any]]:
     """Return the description of the parts of a path that vary."""
     names = [part.partition("}")[0].partition(":")[0] for part in path.split("{")[1:]]
-    return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in names
-    ]
+    schema = {"type": "string", "pattern": r"^[^\n]+$"}  # a route matches no line break
+    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
 
 
 def _any_of(parts: list[dict[str, Any]]) -> dict[str, Any]:
