@@ -195,8 +195,8 @@ def test_a_network_that_differs_is_refused_by_name_and_left_out_otherwise(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(TOLERANCE, "float32", -1.0)
     model = cross_encoder(checkpoint("bert-cross"))
+    monkeypatch.setitem(TOLERANCE, "float32", -1.0)
     with pytest.raises(ModelUnavailable, match="does not run on openvino") as caught:
         offer_exports(model, named)
     assert "off by" in str(caught.value.detail)
