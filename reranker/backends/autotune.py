@@ -10,8 +10,9 @@ Three things are chosen, in this order, each on batches of real text:
 
 What one token takes also tells which batches are so small that one thread is enough.
 
-A variant is a candidate only if it agrees with the present one to `SAME_SCORES`, so that two
-replicas, and two starts, give the same scores whatever they measured. In bfloat16 that leaves the
+A variant is a candidate only if it agrees with the present one to `SAME_SCORES`, and on the texts
+of the trial to a tenth of that, so that two replicas, and two starts, give the same scores whatever
+they measured. In bfloat16 that leaves the
 default alone. A candidate must win clearly; see `candidate_timer`.
 """
 
@@ -43,6 +44,7 @@ large one gains is worth the wait."""
 _ALONE = 1.2  # times faster than several workers, if one is to be chosen
 _LENGTH = 128  # tokens of each text in a trial
 _TRIAL_TOKENS = 512  # of a batch while variants are compared; fewer where that takes too long
+_AGREED = SAME_SCORES / 10  # on the few texts of a trial, so that no other text is off by more
 _SMALL = 0.02  # seconds of one thread's work: less is not worth waking another for each operation
 
 Probe = Callable[[], "NDArray[np.float32]"]
@@ -214,7 +216,7 @@ def _agreeing_variants(model: Tunable) -> dict[str, Callable[[], None]]:
         except Exception as error:  # whatever a network may raise
             log.warning("model %s: %s is left out: %s", model.name, name, error)
             continue
-        if apart <= SAME_SCORES:
+        if apart <= _AGREED:
             agreeing[name] = use
         else:
             log.debug("model %s: %s is left out, being off by %.2g", model.name, name, apart)

@@ -69,6 +69,7 @@ def read_config(
 
 
 def _sets(key: str, content: str) -> bool:
-    """Whether a line of TOML gives a key, quoted or not, a value."""
+    """Whether a line of TOML gives a key, quoted or dotted or in an inline table, a value."""
     name = re.escape(key)
-    return bool(key) and bool(re.match(rf"""\s*("{name}"|'{name}'|{name})\s*[.=]""", content))
+    pattern = rf"""(?:^|[.{{,])\s*("{name}"|'{name}'|{name})\s*[.=]"""
+    return bool(key) and bool(re.search(pattern, content))

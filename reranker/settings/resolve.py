@@ -34,7 +34,7 @@ from reranker.errors import SettingsError
 from reranker.hub.catalog import Catalog
 from reranker.model_card import ROLES
 from reranker.settings.config_file import CONFIG_VARIABLE, Config
-from reranker.settings.section import Section, inner_sections, leaves, place_of, put
+from reranker.settings.section import Section, inner_sections, is_renamed, leaves, place_of, put
 
 log = logging.getLogger("reranker.settings")
 
@@ -86,14 +86,12 @@ def resolve(
         assign(name, value, place)
     for variable, name, kind in _variables(section):
         if variable in environ:
-            _, new = place_of(section, name) or ("", name)
-            if new != name:
-                renamed = PREFIX + new.upper()
-                log.warning("%s is now %s; change it before the next release", variable, renamed)
+            _warn_if_renamed(section, name, variable)
             assign(name, _parse(kind, environ[variable]), variable)
-    for name, argument in arguments.items():
-        if argument is not None:
-            assign(name, argument, f"argument {name}")
+    for name in sorted(arguments, key=lambda name: not is_renamed(section, name)):
+        if arguments[name] is not None:
+            _warn_if_renamed(section, name, f"argument {name}")
+            assign(name, arguments[name], f"argument {name}")
     try:
         resolved = section(**values)
     except ValidationError as error:
@@ -133,21 +131,27 @@ def check_tables(config: Config, sections: Iterable[str]) -> None:
 def _from_file(
     section: type[Section], table: str, config: Config
 ) -> Iterator[tuple[str, object, str]]:
-    """Yield name, value and place of what the file sets, with a warning for old names."""
+    """Yield name, value and place of what the file sets, with a warning for old names.
+
+    Old names and places come first, so that the new ones win.
+    """
     values = config.tables.get(table, {})
     if not isinstance(values, dict):
         raise SettingsError(f"{config.where(table)}: should be a table")
     inner_tables = inner_sections(section)
+    found: list[tuple[str, str, object]] = []
     for name, value in values.items():
-        if name in inner_tables:
-            if not isinstance(value, dict):
-                raise SettingsError(f"{config.where(table, name)}: should be a table")
-            for inner_name, inner_value in value.items():
-                place = config.where(table, inner_name)
-                yield _known(section, name, inner_name, place), inner_value, place
+        if name not in inner_tables:
+            found.append(("", name, value))
+        elif isinstance(value, dict):
+            found += [(name, inner_name, inner_value) for inner_name, inner_value in value.items()]
         else:
-            place = config.where(table, name)
-            yield _known(section, "", name, place), value, place
+            raise SettingsError(f"{config.where(table, name)}: should be a table")
+    for inner, name, value in sorted(
+        found, key=lambda each: place_of(section, each[1]) == (each[0], each[1])
+    ):
+        place = config.where(table, name)
+        yield _known(section, inner, name, place), value, place
     for models, field in zip(MODEL_TABLES, MODEL_FIELDS, strict=True):
         if field in section.model_fields and models in config.tables:
             yield field, config.tables[models], config.where(models)
@@ -164,13 +168,21 @@ def _known(section: type[Section], inner: str, name: str, place: str) -> str:
     return name
 
 
+def _warn_if_renamed(section: type[Section], name: str, source: str) -> None:
+    """Warn of an old name of a variable or an argument."""
+    place = place_of(section, name)
+    if place is not None and place[1] != name:
+        new = PREFIX + place[1].upper() if source.startswith(PREFIX) else repr(place[1])
+        log.warning("%s is now %s; change it before the next release", source, new)
+
+
 def _variables(section: type[Section]) -> Iterator[tuple[str, str, Any]]:
-    """Yield variable, setting and type, old names of settings included."""
-    for name, _, kind in leaves(section):
-        yield PREFIX + name.upper(), name, kind
+    """Yield variable, setting and type; old names first, so that the new ones win."""
     for each in [section, *inner_sections(section).values()]:
         for old, new in each.renamed.items():
             yield PREFIX + old.upper(), old, each.model_fields[new].annotation
+    for name, _, kind in leaves(section):
+        yield PREFIX + name.upper(), name, kind
 
 
 def _parse(kind: Any, text: str) -> object:

@@ -24,22 +24,28 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _accept_old_names(cls, values: Any) -> Any:
-        """Put values under the names and into the sections that they have now."""
+        """Put values under the names and into the sections that they have now.
+
+        What stands there by its present name wins.
+        """
         if not isinstance(values, dict):
             return values
-        current: dict[str, Any] = {}
-        for name, value in values.items():
-            place = place_of(cls, name)
-            if name in cls.model_fields or place is None:
-                current[name] = value
-                continue
-            inner, new = place
+        places = {
+            name: place
+            for name in values
+            if name not in cls.model_fields and (place := place_of(cls, name)) is not None
+        }
+        moved: dict[str, Any] = {}
+        for name, (inner, new) in places.items():
             where = f"[...{inner}]" if inner else "the same table"
             log.warning(
                 "setting %r is now %r in %s; change it before the next release", name, new, where
             )
-            put(current, inner, new, value)
-        return current
+            put(moved, inner, new, values[name])
+        current = {name: value for name, value in values.items() if name not in places}
+        for inner in moved.keys() & current.keys() & inner_sections(cls).keys():
+            current[inner] = _merged(moved[inner], current[inner])
+        return {**moved, **current}
 
 
 def leaves(section: type[Section]) -> Iterator[tuple[str, str, Any]]:
@@ -72,11 +78,24 @@ def place_of(section: type[Section], name: str) -> tuple[str, str] | None:
     return None
 
 
+def is_renamed(section: type[Section], name: str) -> bool:
+    """Whether a name is an old one of a setting, inner sections' settings included."""
+    place = place_of(section, name)
+    return place is not None and place[1] != name
+
+
 def put(values: dict[str, Any], inner: str, name: str, value: object) -> None:
     """Set a value; those of an inner section stand in a dictionary of their own."""
     if not inner:
         values[name] = value
         return
-    held = values.get(inner, {})
-    values[inner] = {**(held.model_dump(exclude_unset=True) if isinstance(held, Section) else held)}
-    values[inner][name] = value
+    values[inner] = _merged(values.get(inner, {}), {name: value})
+
+
+def _merged(held: Any, values: Any) -> Any:
+    """Return an inner section's values with others laid over them; what is no section wins."""
+    under, over = (
+        each.model_dump(exclude_unset=True) if isinstance(each, Section) else each
+        for each in (held, values)
+    )
+    return {**under, **over} if isinstance(over, dict) and isinstance(under, dict) else values

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
+from support.checkpoints import HIDDEN, WINDOW
 from support.live import wait_until
 from support.models import FLOAT32
 
@@ -193,3 +195,57 @@ def test_close_stops_the_models(provider: LocalModelPool) -> None:
         model.encode(
             ["text"], kind="query", max_tokens=None, tokens=False, context=RequestContext()
         )
+
+
+def test_what_is_loaded_is_shown_as_it_is(provider: LocalModelPool) -> None:
+    bi, cross = provider.bi_encoder("tiny"), provider.cross_encoder("tiny-cross")
+    statuses = {status.id: status for status in provider.loaded()}
+    assert statuses.keys() == {"tiny", "tiny-cross"}
+    assert [statuses[name].role for name in statuses] == ["bi-encoder", "cross-encoder"]
+    assert [statuses[name].family for name in statuses] == ["bi-encoder", "cross-encoder"]
+    for status in statuses.values():
+        assert (status.device, status.dtype, status.backend) == ("cpu", "float32", "torch")
+        assert status.attn_implementation == "sdpa"
+        assert status.packed_weights is torch.backends.mkldnn.is_available()
+        assert status.window == WINDOW
+        assert status.max_batch_tokens == FLOAT32.max_batch_tokens
+        assert status.concurrent_batches == 2
+        assert status.weight_bytes > 10_000
+        assert (status.scheduler.items, status.cache.entries) == (0, 0)
+    assert statuses["tiny"].dimensions == HIDDEN
+    assert statuses["tiny-cross"].dimensions is None
+    bi.encode(["a", "b"], kind="query", max_tokens=None, tokens=False, context=RequestContext())
+    cross.score("a", ["b"], max_tokens=9, context=RequestContext())
+    items = {status.id: status.scheduler.items for status in provider.loaded()}
+    assert items == {"tiny": 2, "tiny-cross": 1}
+    assert statuses["tiny"].scheduler.items == 0, "a status is of its moment"
+
+
+def test_the_cache_of_a_loaded_model_is_shown(checkpoint: Checkpoint) -> None:
+    pool = LocalModelPool(catalog(checkpoint), lambda: FLOAT32, offline=True, cache_bytes=1 << 20)
+    model = pool.cross_encoder("tiny-cross")
+    for _ in range(2):
+        model.score("a", ["b", "c"], max_tokens=9, context=RequestContext())
+    (status,) = pool.loaded()
+    assert (status.cache.hits, status.cache.misses, status.cache.entries) == (2, 2, 2)
+    assert status.cache.bytes > 0
+    pool.close()
+
+
+def test_a_model_that_is_loading_or_failed_is_not_shown_as_loaded(
+    provider: LocalModelPool, slow: Slow
+) -> None:
+    slow.fault = RuntimeError("no such device")
+    with pytest.raises(RuntimeError):
+        provider.bi_encoder("tiny")
+    assert provider.loaded() == ()
+    slow.fault = None
+    slow.gate.clear()
+    slow.entered.clear()
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(provider.bi_encoder, "tiny")
+        assert slow.entered.wait(30)
+        assert provider.loaded() == ()
+        slow.gate.set()
+        load.result(60)
+    assert [status.id for status in provider.loaded()] == ["tiny"]

@@ -299,10 +299,10 @@ def test_a_model_is_packed_when_it_is_loaded(
 
 NEW_SHAPES = """
 import torch
-from reranker.backends.device import choose_device
 from reranker.backends.cpu_bert.prepacked_linear import PrepackedLinear
+from reranker.process_tuning import tune_process
 
-choose_device("cpu", threads=1)
+tune_process()
 torch.set_num_threads(1)
 
 linear, seen = PrepackedLinear(torch.nn.Linear(384, 384).requires_grad_(False)), {}
@@ -316,5 +316,5 @@ print(seen[699] - seen[300])
 
 @needs_proc
 def test_ever_new_numbers_of_rows_take_no_more_memory() -> None:
-    """Unless told otherwise oneDNN keeps a quarter of a megabyte for each, 100 MiB here."""
+    """Untuned, oneDNN keeps a quarter of a megabyte for each, 100 MiB here."""
     assert printed_by(NEW_SHAPES) < 20
