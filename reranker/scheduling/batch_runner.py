@@ -14,9 +14,8 @@ from typing import Generic, TypeVar
 
 from reranker.errors import InferenceError, ModelUnavailable
 from reranker.scheduling.batching import plan
-from reranker.scheduling.job import Job
 from reranker.scheduling.out_of_memory import is_out_of_memory
-from reranker.scheduling.queue import Batch, padded_tokens
+from reranker.scheduling.queue import Batch, Job, padded_tokens
 from reranker.scheduling.stats import SchedulerStats
 
 Item = TypeVar("Item")

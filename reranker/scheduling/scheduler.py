@@ -24,8 +24,7 @@ from typing import Generic, TypeVar, cast
 
 from reranker.errors import Cancelled, InferenceError, ModelUnavailable
 from reranker.scheduling.batch_runner import BatchRunner, SchedulerConfig, SchedulerState
-from reranker.scheduling.job import Job
-from reranker.scheduling.queue import Batch, BatchQueue, padded_tokens
+from reranker.scheduling.queue import Batch, BatchQueue, Job, padded_tokens
 from reranker.scheduling.stats import SchedulerStats
 from reranker.scheduling.workers import IntraOpThreads, Worker
 from reranker.types import RequestContext
