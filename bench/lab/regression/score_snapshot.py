@@ -181,7 +181,7 @@ def main() -> int:
     one.add_argument("file", type=Path, help="gzipped JSON to write")
     one.add_argument("--sample", type=Path, help="the sample collection; by default the shipped")
     one.add_argument("--data", type=Path, default=DATA, help=f"BEIR collections ({DATA})")
-    one.add_argument("--queries", type=int, default=3, help="of each of them (3)")
+    one.add_argument("--queries", type=int, default=2, help="of each of them (2)")
     one.add_argument("--depth", type=int, default=30, help="documents a query (30)")
     one.add_argument("--threads", type=int, default=2, help="of the CPU (2)")
     one.set_defaults(run=write)

@@ -9,7 +9,7 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from reranker.backends.cpu_bert.attention import KERNELS
-from reranker.backends.cpu_bert.layer import run_layers
+from reranker.backends.cpu_bert.layers import run_layers
 from reranker.backends.cpu_bert.layout import Layout
 
 _FAMILIES = ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra")

@@ -17,7 +17,7 @@ from torch import nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from reranker.backends.cpu_bert.layer import run_layers
+from reranker.backends.cpu_bert.layers import run_layers
 from reranker.backends.cpu_bert.layout import Layout
 from reranker.families.split_cross_encoder.interaction import Interaction
 

@@ -11,13 +11,11 @@ import torch
 from support.models import needs_onednn
 from transformers import BertConfig, BertModel
 
-from reranker.backends.cpu_bert import layer as bert_layer
+from reranker.backends.cpu_bert import layers as bert_layers
 from reranker.backends.cpu_bert import layout as bert_layout
-from reranker.backends.cpu_bert import packed as bert_packed
 from reranker.backends.cpu_bert import prepacked_linear as packing
-from reranker.backends.cpu_bert.layer import run_layers
+from reranker.backends.cpu_bert.layers import compiled, packed_weights, run_layers
 from reranker.backends.cpu_bert.layout import Layout
-from reranker.backends.cpu_bert.packed import compiled, packed_weights
 from reranker.backends.cpu_bert.prepacked_linear import PrepackedLinear
 
 pytestmark = needs_onednn
@@ -188,7 +186,7 @@ def test_without_torchscript_the_answers_stay(
 ) -> None:
     layers = packed(layers_of())
     wanted = run(layers, "real", "bool")
-    monkeypatch.setattr(bert_layer, "compiled", lambda: None)
+    monkeypatch.setattr(bert_layers, "compiled", lambda: None)
     torch.testing.assert_close(run(layers, "real", "bool"), wanted, atol=1e-5, rtol=1e-5)
     assert len(operations) == 12
 
@@ -196,7 +194,7 @@ def test_without_torchscript_the_answers_stay(
 def test_a_torch_that_does_not_compile_is_told_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(bert_packed, "_PRODUCT", "no graph")
+    monkeypatch.setattr(bert_layers, "_PRODUCT", "no graph")
     caplog.set_level("INFO")
     compiled.cache_clear()
     try:
