@@ -24,6 +24,7 @@ def tune_process() -> None:
     """Tune this process for serving models; call it before the first model is loaded."""
     limit_malloc_arenas()
     limit_shape_caches()
+    limit_blas_threads()
 
 
 def limit_malloc_arenas() -> None:

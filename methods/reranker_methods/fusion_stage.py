@@ -8,7 +8,6 @@ import numpy as np
 
 from reranker import StageOutput, Usage
 from reranker_methods.features.attention import attention
-from reranker_methods.features.blas_threads import keep_blas_on_one_thread
 from reranker_methods.features.feedback import feedback
 from reranker_methods.features.lexical import lexical, sparse_lexical
 from reranker_methods.features.spans import best_spans
@@ -114,7 +113,6 @@ def token_features(
         statistics: background statistics of the bi-encoder's tokens.
         names: names of features; others than these three are ignored.
     """
-    keep_blas_on_one_thread()
     weights = statistics.query_weights(query)
 
     def overlap() -> NDArray[np.float64]:

@@ -1,22 +1,13 @@
-"""Memory: what weights take, and whether an error says that it ran out."""
+"""Whether an error says that memory ran out."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import torch
 
 # torch on the CPU raises a plain RuntimeError, OpenVINO one with the words of C++.
 _WORDS = re.compile(
     r"out of memory|can(?:'t|not) allocate memory|not enough memory|bad[_ ]alloc(?:ation)?\b", re.I
 )
-
-
-def bytes_of(network: torch.nn.Module) -> int:
-    """Return the memory of a network's weights."""
-    return sum(part.numel() * part.element_size() for part in network.parameters())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -18,12 +18,14 @@ class Own:
 
     def __init__(self, request: dict[str, Any]) -> None:
         from reranker.engine import Reranker
+        from reranker.process_tuning import tune_process
         from reranker.settings import Settings, Tuning
 
         self._role = request["role"]
         models = {NAME: request["folder"]} if request.get("folder") else {}
         cross = models if self._role != "bi-encoder" else {}
         options = {"cache_mb": 0, **request.get("options", {})}
+        tune_process()
         self.engine = Reranker(
             Settings(
                 **options,

@@ -129,6 +129,8 @@ def new_engine(settings: Settings, configured_mb: int, cache_mb: int | None) -> 
         cache_mb: cache of each model, in MiB.
     """
     from reranker.engine import Reranker
+    from reranker.process_tuning import tune_process
 
     size = configured_mb if cache_mb is None else cache_mb
+    tune_process()
     return Reranker(settings.model_copy(update={"cache_mb": size}))

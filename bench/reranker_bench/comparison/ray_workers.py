@@ -43,7 +43,9 @@ class RayWorker:
 
     def __init__(self, plan: Plan, collections: Mapping[str, Dataset], settings: Settings) -> None:
         from reranker.engine import Reranker
+        from reranker.process_tuning import tune_process
 
+        tune_process()
         self._engine = Reranker(settings)
         ranking.warm_up(self._engine, plan, plan.methods)
         self._plan = plan

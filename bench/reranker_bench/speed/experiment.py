@@ -136,7 +136,9 @@ def _target(
         yield load_server
         return
     from reranker.engine import Reranker
+    from reranker.process_tuning import tune_process
 
+    tune_process()
     with Reranker(settings) as engine:
         client = EngineClient(engine)
         for each in workloads:

@@ -49,11 +49,13 @@ def rank(
 ) -> None:
     """Rank the documents of a file for a query."""
     from reranker import Reranker
+    from reranker.process_tuning import tune_process
 
     start_logging()
     settings, _ = engine_settings(config)
     cross = model_cross or settings.model_cross
     fields = [field for names in rank_fields or () for field in names.split(",") if field]
+    tune_process()
     with Reranker(settings) as reranker:
         ranking = reranker.rank(
             query,

@@ -65,11 +65,13 @@ def tune(
 def _tune(options: dict[str, Any], goal: str | None, config: Path | None) -> Status:
     with extra(EXTRA):
         from reranker import Reranker
+        from reranker.process_tuning import tune_process
         from reranker_bench.tuning import experiment
         from reranker_bench.tuning.threshold import Goal
     settings, _ = engine_settings(config)
     chosen = experiment.TuneOptions(**options, threshold=Goal.parse(goal) if goal else None)
     try:
+        tune_process()
         with Reranker(settings) as engine, console.status("computing features") as status:
             result = experiment.run_tuning(chosen, engine, status.update)
     except KeyboardInterrupt:

@@ -36,11 +36,10 @@ def test_freed_memory_is_given_back():
 TUNE = """
 import json, os, sys
 import reranker
-from reranker.process_tuning import limit_blas_threads, tune_process
+from reranker.process_tuning import tune_process
 
 before = {name: os.environ.get(name) for name in sys.argv[1:]}
 tune_process()
-limit_blas_threads()
 from threadpoolctl import threadpool_info
 blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 after = {name: os.environ.get(name) for name in sys.argv[1:]}
