@@ -12,8 +12,8 @@ What one token takes also tells which batches are so small that one thread is en
 
 A variant is a candidate only if it agrees with the present one to `SAME_SCORES`, and on the texts
 of the trial to a tenth of that, so that two replicas, and two starts, give the same scores whatever
-they measured. In bfloat16 that leaves the
-default alone. A candidate must win clearly; see `candidate_timer`.
+they measured. In bfloat16 that leaves the defaults: there batch sizes show in scores, too. A
+candidate must win clearly; see `candidate_timer`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,11 @@ class TuningResult:
 
 
 def autotune(
-    model: Tunable, batch_token_candidates: Sequence[int] = (), seconds: float = SECONDS
+    model: Tunable,
+    batch_token_candidates: Sequence[int] = (),
+    seconds: float = SECONDS,
+    *,
+    exact: bool = True,
 ) -> TuningResult:
     """Measure a model and leave it as it was fastest. Its workers wait meanwhile.
 
@@ -96,8 +100,11 @@ def autotune(
         batch_token_candidates: padded tokens in a batch to choose among; none keeps the present
             number.
         seconds: the time to spend on batch sizes, about; see `SECONDS`.
+        exact: whether the dtype has enough digits for scores to be the same in any batch. In one of
+            fewer bits, batch sizes and concurrency would show in them, so they are not measured.
     """
     scheduler = model.scheduler
+    batch_token_candidates = batch_token_candidates if exact else ()
     with scheduler.exclusive():
         scheduler.threads.use(scheduler.threads.total)
         present = scheduler.config.max_batch_tokens
@@ -116,7 +123,9 @@ def autotune(
         config = replace(
             scheduler.config,
             max_batch_tokens=sizes.get(size, present),
-            concurrent_batches=_fastest_concurrency(model, timer, seconds),
+            concurrent_batches=_fastest_concurrency(model, timer, seconds)
+            if exact
+            else default_concurrency(model),
             single_thread_tokens=int(_SMALL / scheduler.threads.total / timer.seconds_per_token),
         )
         scheduler.config = config

@@ -146,7 +146,8 @@ class ServedModel(Generic[OptionsT, RecordT]):
                 return None
             if self.config.backend == "auto":
                 offer_exports(self, self.config)
-            return autotune(self, self.config.batch_token_candidates)
+            exact = self.config.dtype == "float32"
+            return autotune(self, self.config.batch_token_candidates, exact=exact)
 
     def probe(self, count: int, length: int) -> Callable[[], NDArray[np.float32]]:
         """Return what runs that many texts of that many tokens; see `Tunable`."""

@@ -25,6 +25,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import UnionType
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
@@ -154,7 +155,23 @@ def _from_file(
         yield _known(section, inner, name, place), value, place
     for models, field in zip(MODEL_TABLES, MODEL_FIELDS, strict=True):
         if field in section.model_fields and models in config.tables:
-            yield field, config.tables[models], config.where(models)
+            yield field, _beside(config, config.tables[models]), config.where(models)
+
+
+def _beside(config: Config, models: Any) -> Any:
+    """Return a table of models with its relative folders taken from where the file lies."""
+    if config.path is None or not isinstance(models, dict):
+        return models
+    here = config.path.parent.absolute()
+
+    def absolute(value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("path"), str):
+            return {**value, "path": str(here / Path(value["path"]).expanduser())}
+        if isinstance(value, str) and value.startswith(("./", "../")):
+            return str(here / value)
+        return value
+
+    return {name: absolute(value) for name, value in models.items()}
 
 
 def _known(section: type[Section], inner: str, name: str, place: str) -> str:

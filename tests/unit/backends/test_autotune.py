@@ -424,3 +424,13 @@ def test_positions_that_stretch_with_the_text_are_state(rope: object, kept: bool
     assert not ExecutionVariants(TorchBackend("plain", network)).keeps_state
     network[1].rope_type = rope  # type: ignore[assignment]
     assert ExecutionVariants(TorchBackend("rotary", network)).keeps_state is kept
+
+
+def test_batches_are_not_measured_where_they_show_in_scores(
+    tuned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Timed(per_token({1024: 0.1}))
+    result = tuned(model, exact=False)
+    assert result.max_batch_tokens == model.scheduler.config.max_batch_tokens == 4096
+    assert "1024 tokens" not in result.rates
+    assert model.scheduler.config.single_thread_tokens > 0

@@ -364,3 +364,18 @@ def test_a_setting_of_the_outer_table_is_unknown_in_the_inner_one(write: Any) ->
 def test_an_unknown_name_in_code_is_refused() -> None:
     with pytest.raises(ValidationError, match="treads"):
         Settings(treads=3)  # type: ignore[call-arg]
+
+
+def test_relative_folders_of_models_are_relative_to_the_config_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "deployed" / "reranker.toml"
+    file.parent.mkdir()
+    file.write_text(
+        '[bi-encoders]\na = "./models/a"\nb = { path = "models/b" }\nc = "/models/c"\nd = "a"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    models = Settings.load("deployed/reranker.toml").bi_encoders
+    assert models["a"] == str(file.parent / "models/a")
+    assert models["b"] == {"path": str(file.parent / "models/b")}
+    assert (models["c"], models["d"]) == ("/models/c", "a")
