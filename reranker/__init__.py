@@ -22,6 +22,7 @@ from reranker.errors import (
     SettingsError,
     UnknownMethod,
     UnknownModel,
+    UnusableModel,
 )
 from reranker.families.roles import BiEncoder, CrossEncoder, Encoded, Scored, TokenVectors
 from reranker.hub.base import ModelPool
@@ -81,6 +82,7 @@ __all__ = [
     "TokenizedTexts",
     "UnknownMethod",
     "UnknownModel",
+    "UnusableModel",
     "Usage",
     "__version__",
     "cosine_scale",

@@ -5,7 +5,8 @@
     ├── InvalidRequest     the request is wrong; retrying it unchanged cannot help
     │   └── UnknownMethod  no such method; the known ones are listed
     ├── UnknownModel       no such model, or not one that a request may load
-    ├── ModelUnavailable   a known model is unavailable: missing, corrupt, offline, wrong role
+    ├── ModelUnavailable   a known model is unavailable now: loading, or its download failed
+    │   └── UnusableModel  it stays so until its files or settings change; says why
     ├── MissingExtra       an optional package is not installed; says which command installs it
     ├── PluginError        an installed plug-in does not work; says which and why
     ├── Overloaded         no room now; retry after `retry_after` seconds
@@ -61,6 +62,10 @@ class UnknownModel(RerankerError):
 
 class ModelUnavailable(RerankerError):
     """The model is known but could not be loaded."""
+
+
+class UnusableModel(ModelUnavailable):
+    """The model cannot be served: its files are missing, broken, incomplete or of another kind."""
 
 
 class MissingExtra(RerankerError):

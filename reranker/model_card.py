@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from reranker.errors import ModelUnavailable
+from reranker.errors import UnusableModel
 
 Role = Literal["bi-encoder", "cross-encoder"]
 ROLES: tuple[Role, ...] = ("bi-encoder", "cross-encoder")
@@ -91,7 +91,7 @@ class Checkpoint:
         """The contents of `config.json`, empty where there is none.
 
         Raises:
-            ModelUnavailable: it is broken.
+            UnusableModel: it is broken.
         """
         found: Mapping[str, Any] = self._json("config.json", {})
         return found
@@ -116,19 +116,17 @@ class Checkpoint:
         """Return the weights file.
 
         Raises:
-            ModelUnavailable: there are no weights to trust, or no tokenizer, in whose place the
+            UnusableModel: there are no weights to trust, or no tokenizer, in whose place the
                 libraries would make one up that knows no word.
         """
         if self.weights is None:
-            raise ModelUnavailable(
+            raise UnusableModel(
                 f"model {self.card.id!r} has no model.safetensors, and pickled weights are not "
                 "read: convert them first",
                 detail=str(self.folder),
             )
         if not self.has_tokenizer:
-            raise ModelUnavailable(
-                f"model {self.card.id!r} has no tokenizer", detail=str(self.folder)
-            )
+            raise UnusableModel(f"model {self.card.id!r} has no tokenizer", detail=str(self.folder))
         return self.weights
 
     def _json(self, name: str, empty: Any) -> Any:
@@ -138,7 +136,7 @@ class Checkpoint:
         except FileNotFoundError:
             return empty
         except (OSError, ValueError) as error:
-            raise ModelUnavailable(
+            raise UnusableModel(
                 f"{name} of model {self.card.id!r} is broken", detail=str(path)
             ) from error
         return found if isinstance(found, type(empty)) else empty

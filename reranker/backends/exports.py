@@ -13,7 +13,7 @@ from reranker.backends import openvino
 from reranker.backends.agreement import difference, tolerance_of
 from reranker.backends.autotune import Tunable
 from reranker.backends.openvino import OpenVinoBackend
-from reranker.errors import ModelUnavailable
+from reranker.errors import UnusableModel
 
 if TYPE_CHECKING:
     from reranker.backends.device import DeviceConfig
@@ -45,7 +45,7 @@ def offer_exports(model: Exportable, config: DeviceConfig) -> None:
 
     Raises:
         MissingExtra: OpenVINO was asked for by name and is not installed.
-        ModelUnavailable: it was asked for by name and the model does not run on it.
+        UnusableModel: it was asked for by name and the model does not run on it.
     """
     named = config.backend == "openvino"
     if named:
@@ -63,7 +63,7 @@ def offer_exports(model: Exportable, config: DeviceConfig) -> None:
         return
     log.warning("model %s does not run on openvino: %s", model.name, reason)
     if named:
-        raise ModelUnavailable(f"model {model.name!r} does not run on openvino", detail=reason)
+        raise UnusableModel(f"model {model.name!r} does not run on openvino", detail=reason)
 
 
 def prepack_weights(model: Tunable, dtype: str) -> None:

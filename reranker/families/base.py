@@ -181,5 +181,5 @@ class ModelFamily(Protocol):
         """Load a checkpoint in evaluation mode.
 
         Raises:
-            ModelUnavailable: its files are broken or incomplete.
+            UnusableModel: its files are broken or incomplete.
         """

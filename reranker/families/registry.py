@@ -6,7 +6,7 @@ import logging
 from functools import cache
 from typing import Any
 
-from reranker.errors import ModelUnavailable
+from reranker.errors import UnusableModel
 from reranker.families.base import Checkpoint, ModelFamily
 from reranker.families.cross_encoder import labels_of
 from reranker.model_card import ROLES
@@ -24,16 +24,16 @@ def family_of(checkpoint: Checkpoint) -> ModelFamily:
     A family of another package comes before our own: it knows its checkpoints more closely.
 
     Raises:
-        ModelUnavailable: it belongs to none, with the reason, or to two, which are named.
+        UnusableModel: it belongs to none, with the reason, or to two, which are named.
     """
     matching = [each for each in installed() if _is_its(each, checkpoint)]
     others = [each for each in matching if not type(each).__module__.startswith(_OWN_MODULES)]
     found = others or matching
     if not found:
-        raise ModelUnavailable(f"model {checkpoint.card.id!r} {_reason(checkpoint)}")
+        raise UnusableModel(f"model {checkpoint.card.id!r} {_reason(checkpoint)}")
     if len(found) > 1:
         names = " and ".join(repr(family.name) for family in found)
-        raise ModelUnavailable(
+        raise UnusableModel(
             f"model {checkpoint.card.id!r} belongs to two model families, {names}: uninstall one"
         )
     return found[0]

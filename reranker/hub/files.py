@@ -13,7 +13,7 @@ from functools import partial
 from importlib import resources
 from pathlib import Path
 
-from reranker.errors import ModelUnavailable
+from reranker.errors import ModelUnavailable, UnusableModel
 from reranker.model_card import Checkpoint, ModelCard
 
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "1_*/*", "2_*/*", "3_*/*"]
@@ -29,7 +29,8 @@ def locate(card: ModelCard, *, offline: bool, base: ModelCard | None = None) -> 
         base: of the model whose weights an overlay goes over.
 
     Raises:
-        ModelUnavailable: they are unavailable, or not what they should be; says what to do.
+        ModelUnavailable: a download failed.
+        UnusableModel: they are not here, or not what they should be; says what to do.
     """
     if base is not None and card.overlay is not None:
         under = locate(base, offline=offline)
@@ -40,7 +41,7 @@ def locate(card: ModelCard, *, offline: bool, base: ModelCard | None = None) -> 
     weights = _find_weights(card, folder)
     digest = _digest(weights or folder / "config.json")
     if card.sha256 is not None and digest != card.sha256.lower():
-        raise ModelUnavailable(
+        raise UnusableModel(
             f"the weights of model {card.id!r} do not have the expected sha256; fetch them again",
             detail=f"{weights}: {digest}, expected {card.sha256}",
         )
@@ -50,7 +51,7 @@ def locate(card: ModelCard, *, offline: bool, base: ModelCard | None = None) -> 
 def _folder(card: ModelCard, *, offline: bool) -> Path:
     if card.path is not None:
         if not card.path.is_dir():
-            raise ModelUnavailable(
+            raise UnusableModel(
                 f"the folder of model {card.id!r} does not exist", detail=str(card.path)
             )
         return card.path
@@ -58,7 +59,7 @@ def _folder(card: ModelCard, *, offline: bool) -> Path:
         return folder
     if card.repo is None:
         hint = f"; install it with: {card.install}" if card.install else ""
-        raise ModelUnavailable(f"model {card.id!r} is not installed{hint}")
+        raise UnusableModel(f"model {card.id!r} is not installed{hint}")
     return _from_hub(card, offline=offline)
 
 
@@ -93,7 +94,7 @@ def _from_hub(card: ModelCard, *, offline: bool) -> Path:
             return folder
     except (OSError, ValueError) as error:  # not there, or no name that a repo can have
         if offline:
-            raise ModelUnavailable(
+            raise UnusableModel(
                 f"model {card.id!r} is not on this machine and downloads are off (offline); {ways}"
             ) from error
     try:

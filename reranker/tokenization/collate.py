@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 # Families whose positions start after the padding id, so that not all of the table is usable.
+_USUAL_WINDOW, _LONGEST_WINDOW = 512, 32_768
 _OFFSET_POSITIONS = ("roberta", "camembert", "mpnet", "longformer", "xmod", "data2vec-text")
 
 
@@ -19,11 +20,24 @@ def window_of(config: Any, declared: int | None) -> int:
         config: the transformer's own configuration.
         declared: what the model says of itself, if it does.
     """
-    positions = getattr(config, "max_position_embeddings", None) or 512
+    positions = getattr(config, "max_position_embeddings", None) or -1
+    if positions < 0:  # the architecture has no limit of its own
+        return min(declared or _USUAL_WINDOW, _LONGEST_WINDOW)
     kind = str(getattr(config, "model_type", ""))
     if any(family in kind for family in _OFFSET_POSITIONS):
         positions -= int(getattr(config, "pad_token_id", 1) or 0) + 1
     return min(positions, declared or positions)
+
+
+def padding_id(config: Any, tokenizer_id: int | None) -> int:
+    """Return the id to pad with: the one that the network masks and counts positions by.
+
+    Args:
+        config: the transformer's own configuration.
+        tokenizer_id: the tokenizer's padding id, if it has one.
+    """
+    own = getattr(config, "pad_token_id", None)
+    return int(own if own is not None else tokenizer_id or 0)
 
 
 def collate(

@@ -4,6 +4,7 @@
     UnknownModel                    404                           not_found
     Overloaded                      429 + Retry-After             rate_limit_error
     InferenceError                  500                           server_error
+    UnusableModel                   422, no Retry-After           invalid_request_error
     ModelUnavailable, MissingExtra  503 + Retry-After             service_unavailable
     DeadlineExceeded, Cancelled     504                           timeout_error
 
@@ -102,6 +103,7 @@ STATUS: dict[type[errors.RerankerError], tuple[int, str, str]] = {
     ShuttingDown: (503, "service_unavailable", "shutting_down"),
     QuotaUnavailable: (503, "service_unavailable", "quota_unavailable"),
     Unauthorized: (401, "authentication_error", "invalid_api_key"),
+    errors.UnusableModel: (422, "invalid_request_error", "unusable_model"),
     errors.UnknownModel: (404, "not_found", "unknown_model"),
     errors.Overloaded: (429, "rate_limit_error", "overloaded"),
     errors.MissingExtra: (503, "service_unavailable", "missing_extra"),
@@ -137,6 +139,8 @@ def _shorten(message: str) -> str:
 def _headers(error: errors.RerankerError) -> dict[str, str]:
     if isinstance(error, errors.Overloaded):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    if isinstance(error, errors.UnusableModel):
+        return {}  # waiting does not help
     if isinstance(error, errors.ModelUnavailable | errors.MissingExtra):
         # A new connection may lead to another server; this one's is about to end.
         close = _CLOSE if isinstance(error, ShuttingDown) else {}

@@ -21,9 +21,12 @@ from transformers import (
     BertForSequenceClassification,
     BertModel,
     BertTokenizer,
+    LlamaConfig,
+    LlamaForSequenceClassification,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
     XLMRobertaConfig,
     XLMRobertaForSequenceClassification,
     XLMRobertaModel,
@@ -189,3 +192,30 @@ def xlmr_cross_encoder(folder: Path) -> Path:
     tokenizer = unigram()
     config = _xlmr_config(tokenizer, num_labels=1)
     return _save(_network(XLMRobertaForSequenceClassification, config), tokenizer, folder)
+
+
+def llama_cross_encoder(folder: Path) -> Path:
+    """Save a decoder with a classifier, whose own padding id is not its tokenizer's."""
+    words = wordpiece()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words.backend_tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=WINDOW,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=HIDDEN,
+        intermediate_size=2 * HIDDEN,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        max_position_embeddings=WINDOW,
+        pad_token_id=words.mask_token_id,
+        num_labels=1,
+    )
+    torch.manual_seed(0)
+    return _save(LlamaForSequenceClassification(config), tokenizer, folder)

@@ -27,7 +27,7 @@ class BiEncoderFamily:
         """Load a checkpoint; see `ModelFamily`.
 
         Raises:
-            ModelUnavailable: its files are broken, or it does not say how it pools.
+            UnusableModel: its files are broken, or it does not say how it pools.
         """
         from reranker.families.bi_encoder.model import load
 

@@ -7,6 +7,7 @@ come from the checkpoint's own `modules.json`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
 from reranker.backends.cpu_bert.unpad import remove_padding
-from reranker.errors import ModelUnavailable
+from reranker.errors import UnusableModel
 from reranker.families.base import Checkpoint, EmbedOptions, Features, Run
 from reranker.families.bi_encoder.text_reading import (
     MAX_TOKEN_VECTORS,
@@ -24,9 +25,13 @@ from reranker.families.bi_encoder.text_reading import (
     TextReading,
 )
 from reranker.families.bi_encoder.token_heads import TokenHeads, load_heads
-from reranker.families.checkpoint_files import library_options, reading_files
+from reranker.families.checkpoint_files import (
+    library_options,
+    reading_files,
+    require_all_weights,
+)
 from reranker.families.records import FIXED_POINT, EmbeddingCodec, EmbeddingRecord
-from reranker.tokenization.collate import collate, window_of
+from reranker.tokenization.collate import collate, padding_id, window_of
 from reranker.tokenization.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -64,7 +69,7 @@ class BiEncoderModel:
         # with different prompts; so a prompt that is not pooled is masked here.
         self._pools_prompt = all(getattr(part, "include_prompt", True) for part in self._poolers)
         self._inputs = model.tokenizer.model_input_names
-        self._pad = int(model.tokenizer.pad_token_id or 0)
+        self._pad = padding_id(model.config, model.tokenizer.pad_token_id)
         self._unknown = model.tokenizer.unk_token_id
 
     @property
@@ -160,7 +165,11 @@ def load(checkpoint: Checkpoint, config: DeviceConfig) -> BiEncoderModel:
     card = checkpoint.card
     with reading_files(card, checkpoint.folder):
         model = _sentence_transformer(checkpoint)
-        remove_padding(getattr(model[0], "auto_model", None))
+        network = getattr(model[0], "auto_model", None)
+        if network is not None:
+            # Pooling reads the last hidden states; a pooler beside them is not run for anybody.
+            require_all_weights(network, checkpoint, _network_folder(checkpoint), ("pooler.",))
+            remove_padding(network)
         width = int(getattr(model.config, "hidden_size", 0))
         heads = load_heads(checkpoint.folder, width) if card.heads else TokenHeads()
     if card.max_tokens is not None:
@@ -174,10 +183,16 @@ def _sentence_transformer(checkpoint: Checkpoint) -> SentenceTransformer:
     if (checkpoint.folder / "modules.json").is_file():
         return SentenceTransformer(folder, **options)
     if card.pooling is None:
-        raise ModelUnavailable(
+        raise UnusableModel(
             f"model {card.id!r} has no modules.json, so how it pools is unknown: "
             'set pooling = "cls" or "mean" for it in the config'
         )
     network = Transformer(folder, model_kwargs=options["model_kwargs"])
     pooling = Pooling(network.get_embedding_dimension(), card.pooling)
     return SentenceTransformer(modules=[network, pooling, Normalize()], device="cpu")
+
+
+def _network_folder(checkpoint: Checkpoint) -> Path:
+    """Return where the first module's files are: the checkpoint's folder, or one inside it."""
+    first = next(iter(checkpoint.modules), {})
+    return checkpoint.folder / str(first.get("path") or "")

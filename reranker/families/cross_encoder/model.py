@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from sentence_transformers import CrossEncoder
 
 from reranker.backends.cpu_bert.unpad import remove_padding
 from reranker.families.base import Checkpoint, Features, Run, ScoreOptions
-from reranker.families.checkpoint_files import library_options, reading_files
+from reranker.families.checkpoint_files import (
+    library_options,
+    reading_files,
+    require_all_weights,
+)
 from reranker.families.records import ScoreCodec, ScoreRecord
-from reranker.tokenization.collate import collate, window_of
+from reranker.tokenization.collate import collate, padding_id, window_of
 from reranker.tokenization.tokenizer import TextTokenizer, pair_shares
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
@@ -149,7 +150,7 @@ class CrossEncoderModel:
             device=config.device, dtype=config.torch_dtype
         ).eval()
         self._inputs = tokenizer.model_input_names
-        self._pad = int(tokenizer.pad_token_id or 0)
+        self._pad = padding_id(network.config, tokenizer.pad_token_id)
 
     @property
     def weights(self) -> Sequence[torch.nn.Module]:
@@ -198,18 +199,7 @@ def load(checkpoint: Checkpoint, config: DeviceConfig) -> CrossEncoderModel:
     card = checkpoint.card
     with reading_files(card, checkpoint.folder):
         model = CrossEncoder(str(checkpoint.folder), **library_options(checkpoint))
-        _check_classifier(model.model, checkpoint.require_files())
+        require_all_weights(model.model, checkpoint, checkpoint.folder)
         remove_padding(model.model)
     window = min(filter(None, (card.max_tokens, model.max_seq_length)), default=None)
     return CrossEncoderModel(model.model, model.tokenizer, config, window)
-
-
-def _check_classifier(network: Any, weights: Path) -> None:
-    """Refuse weights without a classifier, in whose place the library would put random numbers."""
-    if weights.suffix != ".safetensors":
-        return
-    body = f"{network.base_model_prefix}."
-    needed = {name for name in network.state_dict() if not name.startswith(body)}
-    with safe_open(weights, framework="pt") as file:
-        if needed and needed.isdisjoint(file.keys()):
-            raise ValueError(f"no weights for {min(needed)}")

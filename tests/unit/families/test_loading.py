@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.checkpoints import llama_cross_encoder
 from support.models import bi_encoder, cross_encoder, embedded_cross_encoder
 from support.texts import PLAIN
 
-from reranker.errors import ModelUnavailable
+from reranker.errors import ModelUnavailable, UnusableModel
 from reranker.tokenization.collate import window_of
 from reranker.types import RequestContext
 
@@ -92,17 +93,79 @@ def test_weights_of_other_shapes_are_refused(copy: Copy) -> None:
         cross_encoder(folder)
 
 
-@pytest.mark.parametrize("name", ["bert-cross", "xlmr-cross"])
-def test_weights_without_a_classifier_are_refused_rather_than_made_up(
-    copy: Copy, name: str
-) -> None:
-    folder = copy(name)
+def without(folder: Path, *prefixes: str, shards: int = 1) -> Path:
+    """Take weights out of a checkpoint, and deal what is left into shards."""
     weights = load_file(folder / "model.safetensors")
-    kept = {key: value for key, value in weights.items() if not key.startswith("classifier")}
-    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelUnavailable, match="broken or incomplete") as caught:
-        cross_encoder(folder)
-    assert "no weights for classifier" in caught.value.for_operator()
+    kept = {name: part for name, part in weights.items() if not name.startswith(prefixes)}
+    assert len(kept) < len(weights)
+    if shards == 1:
+        save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+        return folder
+    (folder / "model.safetensors").unlink()
+    where = {name: f"model-{n % shards}.safetensors" for n, name in enumerate(kept)}
+    for shard in set(where.values()):
+        part = {name: kept[name] for name in kept if where[name] == shard}
+        save_file(part, folder / shard, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": where}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("bert-cross", "classifier.bias"),
+        ("bert-cross", "bert.pooler.dense.weight"),
+        ("bert-cross", "bert.encoder.layer.1.output.dense.weight"),
+        ("bert-cross", "bert.embeddings.word_embeddings"),
+        ("xlmr-cross", "classifier.out_proj"),
+        ("xlmr-cross", "roberta.encoder.layer.0."),
+        ("bert-mean", "encoder.layer.1.attention.self.query.bias"),
+        ("bert-mean", "embeddings.position_embeddings"),
+        ("xlmr-cls", "encoder.layer.0.output"),
+        ("m3", "embeddings.LayerNorm.weight"),
+    ],
+)
+def test_weights_that_are_missing_are_named_rather_than_made_up(
+    copy: Copy, name: str, prefix: str, shards: int
+) -> None:
+    folder = without(copy(name), prefix, shards=shards)
+    load = cross_encoder if "cross" in name else bi_encoder
+    with pytest.raises(UnusableModel, match="lack '") as caught:
+        load(folder)
+    assert prefix in str(caught.value)
+
+
+def test_weights_of_a_foreign_prefix_are_refused(copy: Copy) -> None:
+    folder = copy("bert-mean")
+    weights = load_file(folder / "model.safetensors")
+    foreign = {f"encoder_q.{name}": part for name, part in weights.items()}
+    save_file(foreign, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UnusableModel, match=r"lack '.*' and [0-9]+ more"):
+        bi_encoder(folder)
+
+
+def test_a_pooler_that_no_pooling_reads_may_be_missing(copy: Copy) -> None:
+    folder = copy("bert-mean")
+    expected = vectors(folder)
+    np.testing.assert_array_equal(vectors(without(folder, "pooler.")), expected)
+
+
+def test_a_score_is_the_same_in_company_where_tokenizer_and_network_pad_differently(
+    tmp_path: Path,
+) -> None:
+    """A decoder's head reads the last token that is not the network's own padding id."""
+    folder = llama_cross_encoder(tmp_path / "llama")
+    model = cross_encoder(folder)
+    texts = [*PLAIN, "a"]
+    together = model.score("paris", texts, max_tokens=40, context=RequestContext()).logits
+    alone = [
+        model.score("paris", [text], max_tokens=40, context=RequestContext()).logits[0]
+        for text in texts
+    ]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    model.close()
 
 
 @pytest.mark.parametrize("name", ["colbert_linear.pt", "sparse_linear.pt", "pytorch_model.bin"])
@@ -197,10 +260,14 @@ def test_safe_weights_alone_do_for_a_card_that_expects_pickled_ones(
         ("roberta", 514, 10**30, 512),
         ("mpnet", 514, None, 512),
         ("camembert", 514, None, 512),
+        ("bert", -1, 100, 100),
+        ("bert", None, 100, 100),
+        ("bert", -1, None, 512),
+        ("bert", None, 10**30, 32_768),
     ],
 )
 def test_the_window_is_what_the_network_can_read(
-    kind: str, positions: int, declared: int | None, window: int
+    kind: str, positions: int | None, declared: int | None, window: int
 ) -> None:
     class Config:
         max_position_embeddings = positions

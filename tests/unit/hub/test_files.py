@@ -222,7 +222,7 @@ def test_heads_and_catalogued_pickled_weights_are_downloaded_when_the_card_wants
 
 def test_offline_never_asks_the_hub(hub: Hub, tmp_path: Path) -> None:
     (answers,) = in_own_process(hub, tmp_path / "home", (card(), True))
-    assert answers["type"] == "ModelUnavailable"
+    assert answers["type"] == "UnusableModel"
     assert "offline" in answers["error"]
     assert hub.asked == []
 
@@ -248,5 +248,6 @@ def test_what_the_hub_does_not_have_is_one_clear_error(hub: Hub, tmp_path: Path)
         (card(repo="not a/repo"), False),
         (card(repo="not a/repo"), True),
     )
-    assert all(each["type"] == "ModelUnavailable" for each in answers)
+    kinds = [each["type"] for each in answers]
+    assert kinds == ["ModelUnavailable"] * 3 + ["UnusableModel"]
     assert all("http" not in each["error"] for each in answers)
