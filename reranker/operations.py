@@ -129,7 +129,9 @@ class RankOperation:
         except RerankerError:
             raise
         except Exception as error:
-            raise InferenceError(f"method {self.name!r} failed") from error
+            # The text of a foreign exception may hold a document's: its type is enough to say.
+            why = type(error).__name__
+            raise InferenceError(f"method {self.name!r} failed: {why}") from error
 
 
 def _models_of(request: RerankRequest, method: Method, pool: ModelPool) -> tuple[ModelUse, ...]:

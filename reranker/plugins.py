@@ -76,6 +76,10 @@ class Plugins(Generic[T]):
             return self._check(name, found)
         except ValueError as error:
             raise PluginError(f"{who} cannot be used: {error}", detail=entry.value) from error
+        except Exception as error:  # so may what it calls of the plug-in, such as a constructor
+            detail = " ".join(f"{entry.value}: {type(error).__name__}: {error}".split())
+            reason = type(error).__name__
+            raise PluginError(f"{who} cannot be used: {reason}", detail=detail) from error
 
     def available(self) -> tuple[dict[str, T], tuple[PluginError, ...]]:
         """Load all; return those that work by name, and what is wrong with each of the others."""

@@ -49,7 +49,14 @@ def installed() -> tuple[ModelFamily, ...]:
 
 
 def _is_its(family: ModelFamily, checkpoint: Checkpoint) -> bool:
-    return family.role == checkpoint.card.role and family.matches(checkpoint)
+    if family.role != checkpoint.card.role:
+        return False
+    try:
+        return family.matches(checkpoint)
+    except Exception as error:  # a broken family must not keep the others' checkpoints from loading
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        log.error("model family %r is left out for %r: %s", family.name, checkpoint.card.id, why)
+        return False
 
 
 def _reason(checkpoint: Checkpoint) -> str:

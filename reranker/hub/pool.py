@@ -61,6 +61,7 @@ class LocalModelPool:
         self._store = store
         self._loads: dict[ModelCard, Future[Served]] = {}
         self._retry_at: dict[ModelCard, float] = {}  # by time.monotonic, of those that failed
+        self._closed = False
         self._lock = threading.Lock()
         self._config_lock = threading.Lock()
 
@@ -109,7 +110,9 @@ class LocalModelPool:
             return self._config
 
     def close(self) -> None:
-        """Stop all workers."""
+        """Stop all workers; what asks for a model from now on raises ModelUnavailable."""
+        with self._lock:
+            self._closed = True
         for model in self._served():
             model.close()
         if self._store is not None:
@@ -134,6 +137,8 @@ class LocalModelPool:
         begin another, and none ever hear why.
         """
         with self._lock:
+            if self._closed:
+                raise ModelUnavailable(f"model {card.id!r} is shutting down")
             load = self._loads.get(card)
             failed = load is not None and load.done() and load.exception() is not None
             if load is None or (failed and time.monotonic() >= self._retry_at[card]):
@@ -165,15 +170,23 @@ class LocalModelPool:
 
         family = family_of(checkpoint)
         serve = ServedBiEncoder if family.role == "bi-encoder" else ServedCrossEncoder
-        model: Served = serve(
-            card.id,
-            family.name,
-            family.load(checkpoint, config),
-            checkpoint.digest,
-            config,
-            self._cache_bytes,
-            self._store,
-        )
+        try:
+            model: Served = serve(
+                card.id,
+                family.name,
+                family.load(checkpoint, config),
+                checkpoint.digest,
+                config,
+                self._cache_bytes,
+                self._store,
+            )
+        except RerankerError:
+            raise
+        except Exception as error:  # a family of another package may raise anything at all
+            raise ModelUnavailable(
+                f"model {card.id!r} cannot be loaded: its model family {family.name!r} failed",
+                detail=" ".join(f"{type(error).__name__}: {error}".split()),
+            ) from error
         log.info(
             "model %s (%s) loaded in %.1f s on %s, %s, %d threads",
             card.id,

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from reranker.errors import InvalidRequest, PluginError, UnknownMethod
 from reranker.hub.base import ModelPool
-from reranker.model_card import Role
+from reranker.model_card import ROLES, Role
 from reranker.pipeline.pipeline import Pipeline
 from reranker.plugins import Plugins
 from reranker.types import RerankRequest
@@ -80,8 +80,13 @@ def register(
     """Register a builder under a name.
 
     Raises:
-        PluginError: another builder, or another installed package, has the name.
+        PluginError: another builder, or another installed package, has the name, or a role is
+            none.
     """
+    for role in roles:
+        if role not in ROLES:
+            known = ", ".join(ROLES)
+            raise PluginError(f"method {name!r}: its role {role!r} is none of {known}")
 
     def add(build: Builder) -> Builder:
         entry = _plugins.entry(name)

@@ -41,6 +41,7 @@ log = logging.getLogger("reranker.settings")
 
 PREFIX = "RERANKER_"
 MODEL_TABLES = tuple(f"{role}s" for role in ROLES)
+_UNKNOWN = "unknown setting"
 MODEL_FIELDS = tuple(table.replace("-", "_") for table in MODEL_TABLES)
 
 
@@ -152,7 +153,7 @@ def _from_file(
         found, key=lambda each: place_of(section, each[1]) == (each[0], each[1])
     ):
         place = config.where(table, name)
-        yield _known(section, inner, name, place), value, place
+        yield _known(section, table, inner, name, place), value, place
     for models, field in zip(MODEL_TABLES, MODEL_FIELDS, strict=True):
         if field in section.model_fields and models in config.tables:
             yield field, _beside(config, config.tables[models]), config.where(models)
@@ -174,14 +175,14 @@ def _beside(config: Config, models: Any) -> Any:
     return {name: absolute(value) for name, value in models.items()}
 
 
-def _known(section: type[Section], inner: str, name: str, place: str) -> str:
+def _known(section: type[Section], table: str, inner: str, name: str, place: str) -> str:
     """Return a setting's name of the file, or refuse it; warn if it is old or in an old table."""
     found = place_of(section, name) if name not in MODEL_FIELDS else None
     if found is None or (inner and found[0] != inner):
-        raise SettingsError(f"{place}: unknown setting{_near(name, section)}")
+        raise SettingsError(f"{place}: {_UNKNOWN}{_near(name, section)}")
     if found != (inner, name):
-        where = f" in the table {found[0]!r}" if found[0] else ""
-        log.warning("%s is now %r%s; change it before the next release", place, found[1], where)
+        new = ".".join(filter(None, (table, *found)))
+        log.warning("%s is now %s; change it before the next release", place, new)
     return name
 
 
@@ -222,8 +223,9 @@ def _refused(
     source = sources.get(name, name)
     if name in MODEL_FIELDS and source != "default" and len(path) > 1:
         source = config.where(name.replace("_", "-"), path[1])
-    hint = _near(name, section) if place_of(section, name) is None else ""
-    return SettingsError(f"{source}: {first['msg']}{hint}", param=name)
+    unknown = place_of(section, name) is None
+    message = f"{_UNKNOWN}{_near(name, section)}" if unknown else first["msg"]
+    return SettingsError(f"{source}: {message}", param=name)
 
 
 def _check_models(section: Section, config: Config) -> None:
@@ -241,5 +243,6 @@ def _check_models(section: Section, config: Config) -> None:
 
 
 def _near(name: str, section: type[Section]) -> str:
-    near = difflib.get_close_matches(name, [leaf for leaf, _, _ in leaves(section)], n=1)
+    known = [*(leaf for leaf, _, _ in leaves(section)), *inner_sections(section)]
+    near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

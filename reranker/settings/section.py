@@ -37,10 +37,8 @@ class Section(BaseModel):
         }
         moved: dict[str, Any] = {}
         for name, (inner, new) in places.items():
-            where = f"[...{inner}]" if inner else "the same table"
-            log.warning(
-                "setting %r is now %r in %s; change it before the next release", name, new, where
-            )
+            path = f"{inner}.{new}" if inner else new
+            log.warning("setting %r is now %r; change it before the next release", name, path)
             put(moved, inner, new, values[name])
         current = {name: value for name, value in values.items() if name not in places}
         for inner in moved.keys() & current.keys() & inner_sections(cls).keys():

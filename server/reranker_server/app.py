@@ -148,7 +148,8 @@ def _warm_methods(reranker: Reranker) -> None:
         except SettingsError:
             raise
         except Exception as error:  # a broken plug-in must not keep the others from being served
-            log.error("method %r does not work: %s: %s", name, type(error).__name__, error)
+            why = error.for_operator() if isinstance(error, RerankerError) else repr(error)
+            log.error("method %r does not work: %s", name, why)
             log.debug("method %r does not work", name, exc_info=error)
 
 

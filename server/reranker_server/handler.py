@@ -110,7 +110,8 @@ class RequestHandler:
                 return await self._respond(exchange, parsed, caller)
         except Exception as error:  # others than ours are logged, and their text is not sent
             record.cancelled = isinstance(error, Cancelled)
-            return error_response(error, exchange.dialect.render_error)
+            dialect = exchange.dialect
+            return error_response(error, dialect.render_error, part=f"dialect {dialect.name!r}")
         finally:
             record.dialect = exchange.dialect.name
 

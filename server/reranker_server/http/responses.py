@@ -30,12 +30,22 @@ def problem_response(
 
 
 def error_response(
-    error: Exception, render_error: Callable[[Problem], tuple[int, Any]] = as_it_is
+    error: Exception,
+    render_error: Callable[[Problem], tuple[int, Any]] = as_it_is,
+    *,
+    part: str = "the server",
 ) -> Response:
-    """Return the response of an exception, and log what only the operator should read."""
+    """Return the response of an exception, and log what only the operator should read.
+
+    Args:
+        error: the exception.
+        render_error: puts it into a dialect's shape.
+        part: what the log names where the error is not one of ours.
+    """
     problem = problem_of(error)
     if problem.status >= 500 and not isinstance(error, Cancelled):
-        detail = error.for_operator() if isinstance(error, RerankerError) else problem.message
+        unexpected = f"{part} failed: {type(error).__name__}"
+        detail = error.for_operator() if isinstance(error, RerankerError) else unexpected
         ours = problem.type == "server_error"  # the rest is a matter of load or configuration
         log.log(
             logging.ERROR if ours else logging.WARNING,

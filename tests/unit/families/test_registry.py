@@ -117,6 +117,7 @@ def test_two_families_that_match_one_checkpoint_are_both_named(
         ("import nothing_of_that_name", "cannot be imported"),
         ("class F:\n    name, role = 'broken', 'cross-encoder'", "has no 'matches'"),
         (FAMILY.format(name="F", entry="other"), "calls itself 'other'"),
+        ("class F:\n    def __init__(self, size): ...", "cannot be used: TypeError"),
         (FAMILY.format(name="F", entry="broken").replace("cross-encoder", "oracle"), "'oracle'"),
     ],
 )
@@ -135,3 +136,19 @@ def test_a_family_that_does_not_work_is_named_once_and_the_others_work(
     (line,) = caplog.messages
     assert "model family 'broken'" in line
     assert says in line
+
+
+def test_a_family_that_fails_to_decide_is_named_and_the_others_work(
+    checkpoint: Folder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = FAMILY.format(name="F", entry="broken").replace(
+        '.get("model_type") == "bert"', '["nothing"]'
+    )
+    install_families(tmp_path, monkeypatch, "broken", broken=broken)
+    with caplog.at_level(logging.ERROR):
+        assert family_of(at(checkpoint("bert-cross"), "cross-encoder")).name == "cross-encoder"
+    (line,) = caplog.messages
+    assert line == "model family 'broken' is left out for 'tiny': KeyError: 'nothing'"

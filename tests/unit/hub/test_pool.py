@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from support.models import FLOAT32
 
 from reranker.backends.device import DeviceConfig
 from reranker.errors import ModelUnavailable, UnknownModel
+from reranker.families import registry
+from reranker.families.cross_encoder import CrossEncoderFamily
 from reranker.hub import pool as provider_module
 from reranker.hub.catalog import Catalog
 from reranker.hub.pool import LocalModelPool
@@ -115,6 +118,30 @@ def test_a_failed_load_is_told_and_can_be_tried_again(
     slow.fault = None
     provider.bi_encoder("tiny")
     assert provider.states() == {"tiny": "ready"}
+
+
+class Careless(CrossEncoderFamily):
+    """A family whose load raises, or forgets to return."""
+
+    def __init__(self, fault: Exception | None) -> None:
+        self.fault = fault
+
+    def load(self, checkpoint: object, config: object) -> Any:
+        if self.fault is not None:
+            raise self.fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"), [(KeyError("weight"), "KeyError: 'weight'"), (None, "'NoneType'")]
+)
+def test_a_family_that_fails_to_load_is_named_with_the_model(
+    provider: LocalModelPool, monkeypatch: pytest.MonkeyPatch, fault: Exception | None, says: str
+) -> None:
+    monkeypatch.setattr(registry, "family_of", lambda _: Careless(fault))
+    with pytest.raises(ModelUnavailable) as caught:
+        provider.cross_encoder("tiny-cross")
+    assert "'tiny-cross' cannot be loaded: its model family 'cross-encoder'" in str(caught.value)
+    assert says in (caught.value.detail or "")
 
 
 def test_a_folder_that_appears_later_is_loaded_then(checkpoint: Checkpoint, tmp_path: Path) -> None:

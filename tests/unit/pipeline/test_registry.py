@@ -53,6 +53,12 @@ def test_a_name_registered_by_another_builder_is_refused() -> None:
     assert registry.get("mine").build is build
 
 
+def test_a_role_that_is_none_is_refused_and_named() -> None:
+    with pytest.raises(PluginError, match="'mine': its role 'bi_encoder' is none of bi-encoder"):
+        registry.register("mine", roles=("bi_encoder",))(build)  # type: ignore[arg-type]
+    assert "mine" not in registry.names()
+
+
 def test_a_reloaded_module_may_register_its_builder_again() -> None:
     registry.register("mine", roles=())(build)
     registry.register("mine", roles=("cross-encoder",))(build)

@@ -108,6 +108,16 @@ def test_one_whose_matching_fails_takes_no_route_from_the_others(
     assert any("'mine' cannot match" in record.getMessage() for record in caplog.records)
 
 
+def test_one_that_fails_on_a_request_is_named_in_the_log(
+    add: Add, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(GOOD.format(more="").replace("item.index", "item.nothing"))
+    with starting(FakeModels()) as start:
+        response = start().post("/mine/rerank", json=BODY)
+    assert response.status_code == 500
+    assert "500 internal: dialect 'mine' failed: AttributeError" in caplog.messages
+
+
 def test_a_specific_match_goes_before_a_loose_one() -> None:
     paths = dict(DialectRegistry().routes())
     order = [dialect.name for dialect in paths["/v1/rerank"].others]
