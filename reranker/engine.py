@@ -17,10 +17,10 @@ from reranker.embedding import (
     TokenizeRequest,
 )
 from reranker.errors import InvalidRequest
-from reranker.hub.open_pool import open_pool
 from reranker.operations import RankOperation
 from reranker.pipeline import registry
 from reranker.settings import Settings
+from reranker.settings.open_pool import open_pool
 from reranker.types import (
     DEFAULT_MAX_TOKENS_PER_DOC,
     DEFAULT_METHOD,

@@ -73,7 +73,7 @@ class Checkpoint:
     """A model's files on this machine; what families look at to tell whether it is theirs.
 
     Attributes:
-        card: what the model is said to be.
+        card: the model's card.
         folder: with its files.
         weights: the weights file, or the index of several shards; None where there is none.
         digest: of all weights.

@@ -47,9 +47,9 @@ class Document:
             raise InvalidRequest("a document must be a string or an object", param="documents")
         parts = [_field_text(value[name]) for name in rank_fields if value.get(name) is not None]
         if not parts and not any(name in value for name in rank_fields):
-            wanted = ", ".join(repr(name) for name in rank_fields)
+            names = ", ".join(repr(name) for name in rank_fields)
             raise InvalidRequest(
-                f"a document has none of the fields to rank on ({wanted}); "
+                f"a document has none of the fields to rank on ({names}); "
                 "send them, or name others in rank_fields",
                 param="documents",
             )

@@ -1,4 +1,4 @@
-"""How far two ways of running a model may be apart."""
+"""How far the outputs of two execution variants may differ."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAME_SCORES = 1e-3
-"""The most that ways may differ among which a measurement chooses: which one is faster today must
-not show in the scores."""
+"""The largest difference between variants that a measurement chooses among: which one is faster
+today must not show in the scores."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2, "int8": 2e-1}
-"""The most that a way may differ that was asked for: a dtype of few bits has few digits."""
+"""The largest difference of a variant that a setting asks for, by dtype."""
 
 
 def tolerance_of(dtype: str) -> float:
-    """Return how far a way that was asked for may be off."""
+    """Return how far a variant that a setting asks for may differ."""
     return TOLERANCE[dtype]
 
 

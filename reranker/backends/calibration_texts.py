@@ -1,11 +1,11 @@
-"""Real text to try a network on: to time it, compare ways of running it and calibrate it.
+"""Real text to time, compare and calibrate models on.
 
 Plain sentences on many subjects, some long, some with numbers, a few not in English.
 """
 
 from __future__ import annotations
 
-QUESTIONS = (
+QUERIES = (
     "how do vaccines work",
     "What is the capital of Australia?",
     "best way to store fresh basil",
@@ -57,12 +57,12 @@ def passages(count: int) -> list[str]:
 
     From the second time round, each text leaves out more sentences between two that it keeps.
     """
-    made = []
+    texts = []
     for number in range(count):
         start, step = number % len(SENTENCES), 1 + 2 * (number // len(SENTENCES))
         order = [(start + step * i) % len(SENTENCES) for i in range(len(SENTENCES))]
-        made.append(" ".join(SENTENCES[i] for i in order))
-    return made
+        texts.append(" ".join(SENTENCES[i] for i in order))
+    return texts
 
 
 def batches(window: int) -> list[tuple[list[str], int]]:

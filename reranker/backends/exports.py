@@ -77,7 +77,7 @@ def prepack_weights(model: Tunable, dtype: str) -> None:
     if torch is None:
         return
     if not model.variants.packable:
-        torch.pack()  # says so where it was asked for
+        torch.pack()  # warns if a setting asked for it
         return
     probe = model.probe(*_TRIAL)
     expected = probe()
@@ -108,6 +108,6 @@ def _export(model: Exportable, config: DeviceConfig) -> OpenVinoBackend:
     try:
         return OpenVinoBackend(folder, *run)
     except Exception as error:  # a file that was cut off, for one
-        log.info("the export in %s is unreadable and is made again: %s", folder, error)
+        log.info("the export in %s is unreadable and is exported again: %s", folder, error)
         shutil.rmtree(folder)
         return OpenVinoBackend(openvino.export(network, samples, root, int8=config.int8), *run)

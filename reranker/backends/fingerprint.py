@@ -14,7 +14,7 @@ def fingerprint(networks: Iterable[nn.Module], *parts: object) -> str:
     """Return a digest of networks as they are in memory, dtype included, and of parts.
 
     The digest of a weights file is not enough to share results under: folders with the same
-    weights may pool otherwise or tokenise otherwise, and another dtype rounds otherwise.
+    weights may differ in pooling or tokenizer, and another dtype rounds differently.
     """
     import torch
 

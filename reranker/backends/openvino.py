@@ -1,12 +1,12 @@
 """OpenVINO as a backend: a network exported once, kept on disk, and run in int8 or as it is.
 
-sentence-transformers has an OpenVINO backend of its own, but that goes through optimum-intel,
-none of whose releases can be installed beside the transformers that we run on (2.2 wants one
+sentence-transformers has an OpenVINO backend of its own, but that needs optimum-intel,
+none of whose releases can be installed beside the transformers that we run on (2.2 needs one
 below 5.6; earlier ones a safetensors below 0.8). So OpenVINO reads the torch network itself, with
-the batch's size and length left open, and NNCF makes int8 of it, calibrated on real text.
+the batch's size and length left open, and NNCF quantizes it to int8, calibrated on real text.
 
-The export is compared with the network it was made of before it is kept, so that a machine that
-finds it on disk knows how far it is off.
+The export is compared with its network before it is kept, and how far it is off is stored beside
+it.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ class OpenVinoBackend:
 def export(
     network: torch.nn.Module, samples: Sequence[Features], root: Path, *, int8: bool
 ) -> Path:
-    """Return the folder of a network's export, made unless it is there already.
+    """Return the folder of a network's export; export it unless it is there already.
 
     Args:
         network: returns `logits` or `last_hidden_state`, weights plain; is left as it is.
         samples: batches of real text of several lengths; the export is compared with the
             network on every fourth, and calibrated on the others.
         root: folder of all exports.
-        int8: whether to make int8 of it.
+        int8: whether to quantize it.
     """
     versions = {name: version(name) for name in ("openvino", "nncf")}
     key = fingerprint([network], _FORMAT, versions, *samples[0])
@@ -103,14 +103,14 @@ def export(
         return folder
     log.info("exporting a network for OpenVINO%s; this is done once", ", in int8" if int8 else "")
     root.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix="new-", dir=root))
+    new = Path(tempfile.mkdtemp(prefix="new-", dir=root))
     try:
-        facts = _write(network, samples, made / "model.xml", int8=int8)
-        (made / "export.json").write_text(json.dumps({**facts, **versions}), "utf-8")
+        facts = _write(network, samples, new / "model.xml", int8=int8)
+        (new / "export.json").write_text(json.dumps({**facts, **versions}), "utf-8")
         with contextlib.suppress(OSError):  # another process was first, which is as good
-            made.rename(folder)
+            new.rename(folder)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
     return folder
 
 
@@ -131,8 +131,8 @@ def _write(
     request = _compile(path, "float32", torch.get_num_threads())
     masks = [sample["attention_mask"].numpy() for sample in samples[::4]]
     apart = [
-        difference(_answers(_run(request, check), mask), _answers(want, mask))
-        for check, want, mask in zip(checks, expected, masks, strict=True)
+        difference(_comparable(_run(request, check), mask), _comparable(torch_output, mask))
+        for check, torch_output, mask in zip(checks, expected, masks, strict=True)
     ]
     return {"difference": max(apart), "int8": int8}
 
@@ -140,8 +140,8 @@ def _write(
 def _exact(network: torch.nn.Module) -> list[str]:
     """Return patterns of the operations that int8 must leave alone.
 
-    What is made for the first token alone, in the last layer and after it, costs nothing as it is,
-    and calibration sees too few of its values: one row a text.
+    Operations on the first token alone, in the last layer and after it, cost little in float, and
+    calibration sees too few of their values: one row per text.
     """
     parts = [rf".*\.{name}[./].*" for name in getattr(network, "exact_parts", ())]
     for name, part in network.named_modules():
@@ -168,7 +168,7 @@ def _in_int8(converted: Any, samples: Sequence[Features], exact: Sequence[str]) 
     )
 
 
-def _answers(output: np.ndarray[Any, np.dtype[np.float32]], mask: Any) -> Any:
+def _comparable(output: np.ndarray[Any, np.dtype[np.float32]], mask: Any) -> Any:
     """Return what to compare: logits, or unit vectors of texts and of every fourth token."""
     if output.ndim == 2:
         return output[:, 0]
@@ -184,16 +184,15 @@ def _compile(path: Path, dtype: str, threads: int) -> Any:
         "INFERENCE_NUM_THREADS": threads,
         # Other threads of this process need the cores as well, to tokenise for one.
         "ENABLE_CPU_PINNING": False,
-        # What it keeps of each shape is megabytes, 5,000 times unless told otherwise; see
-        # `hardware` on torch's.
+        # It caches megabytes per shape, 5,000 shapes by default; see `limit_shape_caches`.
         "CPU_RUNTIME_CACHE_CAPACITY": _SHAPES_KEPT,
     }
     return _openvino().Core().compile_model(path, "CPU", settings).create_infer_request()
 
 
 def _run(request: Any, inputs: Sequence[torch.Tensor]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    made: np.ndarray[Any, np.dtype[np.float32]] = request.infer([x.numpy() for x in inputs])[0]
-    return made.copy()  # the request writes the next answer over this one
+    output: np.ndarray[Any, np.dtype[np.float32]] = request.infer([x.numpy() for x in inputs])[0]
+    return output.copy()  # the next run overwrites this buffer
 
 
 class _Plain(torch.nn.Module):

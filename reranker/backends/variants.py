@@ -1,4 +1,4 @@
-"""The ways in which one model can be run: kernels and weight layouts of torch, exported copies."""
+"""Execution variants of a model: torch's kernels and weight layouts, and exported copies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Backend(Protocol):
 
 
 class ExecutionVariants:
-    """How a model can be run, and how it is run at present.
+    """The execution variants of a model, and the one in use.
 
     Args:
         torch: the backend that every model with a network has; None for a model without one.

@@ -1,1 +1,1 @@
-"""Results that are known already: in memory, and in a tier that processes share."""
+"""Caches of results: in memory, and in a tier that processes share."""

@@ -1,4 +1,4 @@
-"""Results kept by content: least recently used, bounded by bytes.
+"""An in-memory cache of results by content: LRU, bounded by bytes.
 
 A key holds everything the result depends on (the weights' digest, the role, how the text was
 cut) and a digest of the text itself, each part of fixed length or length-prefixed, so no two
@@ -26,10 +26,7 @@ _ENTRY_OVERHEAD = 200  # bytes of key and bookkeeping, about
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """Look-ups that found something and that did not, entries and bytes held.
-
-    What this process missed is looked for in the shared tier, whose look-ups are counted apart.
-    """
+    """Hits and misses, entries and bytes held; look-ups in the shared tier are counted apart."""
 
     hits: int
     misses: int

@@ -49,7 +49,7 @@ class RedisStore:
                 url,
                 socket_timeout=_ANSWER_SECONDS,
                 socket_connect_timeout=_ANSWER_SECONDS,
-                retry=Retry(NoBackoff(), 1),  # anew on a fresh connection: it may be the old one
+                retry=Retry(NoBackoff(), 1),  # on a new connection, as the old one may be dead
             )
         except ValueError as error:
             raise SettingsError(
@@ -61,7 +61,7 @@ class RedisStore:
         self._out = False
 
     def find(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return what is kept under each key, as far as Redis says so in time."""
+        """Return the value of each key, None where Redis has none or is too slow."""
         found: list[bytes | None] = []
         trips = [keys[i : i + _KEYS_A_TRIP] for i in range(0, len(keys), _KEYS_A_TRIP)]
         for trip in trips:
@@ -72,7 +72,7 @@ class RedisStore:
         return found + [None] * (len(keys) - len(found))
 
     def keep(self, items: Iterable[tuple[str, bytes]]) -> None:
-        """Keep what is given under each key, if Redis takes it."""
+        """Store each value, if Redis is available."""
         trip: list[tuple[str, bytes]] = []
         held = 0
         for key, data in items:
@@ -95,16 +95,16 @@ class RedisStore:
         pipeline.execute()
         return True
 
-    def _try(self, ask: Callable[[Any], Any], about: Any) -> Any:
-        """Ask Redis, unless it is resting; None if it is or has just failed."""
+    def _try(self, command: Callable[[Any], Any], argument: Any) -> Any:
+        """Call Redis; None after a failure, and for a while afterwards."""
         with self._lock:
             now = time.monotonic()
             if now < self._rests_until:
                 return None
-            if self._out:  # one caller tries it again, the others go on without
+            if self._out:  # one caller tries again, the others go on without Redis
                 self._rests_until = now + _REST_SECONDS
         try:
-            answer = ask(about)
+            answer = command(argument)
         except self._errors as error:
             self._failed(error)
             return None

@@ -42,7 +42,7 @@ class SharedTier(Generic[Value]):
 
     Args:
         store: where.
-        namespace: returns what stands for all that a result depends on and that no key says.
+        namespace: returns a digest of all that results depend on and keys do not hold.
         codec: of the records.
     """
 

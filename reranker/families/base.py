@@ -1,9 +1,8 @@
 """What a model family is: the extension point for kinds of checkpoints.
 
-A family tells whether a checkpoint is its
-own and loads it; the loaded model turns texts into items and batches of items into records. All
-else (de-duplication, caches, prefetch, scheduling, backends, warm-up, telemetry) is done once for
-all families by `reranker.runtime`.
+A family recognizes its checkpoints and loads them; the loaded model turns texts into items and
+batches of items into records. All else (de-duplication, caches, prefetch, scheduling, backends,
+warm-up, telemetry) is done once for all families by `reranker.runtime`.
 
 A wheel adds a family with two lines in its pyproject:
 
@@ -84,7 +83,7 @@ CheckedT = TypeVar("CheckedT", contravariant=True)
 
 
 class Reading(Protocol[ItemT, CheckedT]):
-    """How the texts of one request are read: made once from the request's options."""
+    """How the texts of one request are read, from the request's options."""
 
     @property
     def scope(self) -> tuple[str | int, ...]:
@@ -150,7 +149,7 @@ class FamilyModel(Protocol[OptionsT, ItemT, RecordT]):
         """Compute one record for each item of a batch; called on worker threads only."""
 
     def outputs(self, records: Sequence[RecordT]) -> NDArray[np.float32]:
-        """Return what must be finite, and what ways of running are compared by.
+        """Return what must be finite, and what execution variants are compared by.
 
         Returns:
             (n,) logits or (n, d) unit vectors.

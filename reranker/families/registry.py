@@ -26,7 +26,7 @@ def family_of(checkpoint: Checkpoint) -> ModelFamily:
     Raises:
         UnusableModel: it belongs to none, with the reason, or to two, which are named.
     """
-    matching = [each for each in installed() if _is_its(each, checkpoint)]
+    matching = [each for each in installed() if _belongs(each, checkpoint)]
     others = [each for each in matching if not type(each).__module__.startswith(_OWN_MODULES)]
     found = others or matching
     if not found:
@@ -48,7 +48,7 @@ def installed() -> tuple[ModelFamily, ...]:
     return tuple(families.values())
 
 
-def _is_its(family: ModelFamily, checkpoint: Checkpoint) -> bool:
+def _belongs(family: ModelFamily, checkpoint: Checkpoint) -> bool:
     if family.role != checkpoint.card.role:
         return False
     try:

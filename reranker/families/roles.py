@@ -41,7 +41,7 @@ class TokenVectors:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What a bi-encoder makes of n texts.
+    """A bi-encoder's output for n texts.
 
     Attributes:
         vectors: (n, d) float32, pooled, each row of unit length.
@@ -61,7 +61,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a cross-encoder makes of one query and n documents.
+    """A cross-encoder's output for one query and n documents.
 
     Attributes:
         logits: (n,) float32.
@@ -76,8 +76,8 @@ class Scored:
     query_truncated: bool = False
 
 
-class BiEncoder(Protocol):
-    """Maps a text to one vector, and on request to one vector a token."""
+class LoadedModel(Protocol):
+    """What models have in every role."""
 
     @property
     def name(self) -> str:
@@ -90,6 +90,10 @@ class BiEncoder(Protocol):
     @property
     def tokenizer(self) -> TextTokenizer | None:
         """The tokenizer, where the model has one to show."""
+
+
+class BiEncoder(LoadedModel, Protocol):
+    """Maps a text to one vector, and on request to one vector a token."""
 
     def encode(
         self,
@@ -106,25 +110,13 @@ class BiEncoder(Protocol):
             texts: n texts; equal texts are computed once.
             kind: chooses the model's own prompt, where it has one.
             max_tokens: the most tokens read of each, special ones left out; None: the window.
-            tokens: whether the token vectors are wanted too.
+            tokens: whether token vectors are needed too.
             context: deadline, cancellation and batch size.
         """
 
 
-class CrossEncoder(Protocol):
+class CrossEncoder(LoadedModel, Protocol):
     """Reads query and document together and returns one logit."""
-
-    @property
-    def name(self) -> str:
-        """The catalogue id of the weights."""
-
-    @property
-    def digest(self) -> str:
-        """A digest of the weights."""
-
-    @property
-    def tokenizer(self) -> TextTokenizer | None:
-        """The tokenizer, where the model has one to show."""
 
     def score(
         self, query: str, documents: Sequence[str], *, max_tokens: int, context: RequestContext

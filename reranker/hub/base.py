@@ -1,4 +1,4 @@
-"""What an engine needs of its models, and what it can tell of them: the protocol `ModelPool`."""
+"""The models of an engine, and the status of each: the protocol `ModelPool`."""
 
 from __future__ import annotations
 
@@ -87,4 +87,4 @@ class ModelPool(Protocol):
         """Load models and run each once, so that no request pays for it."""
 
     def close(self) -> None:
-        """Stop all workers; calls that wait are told so."""
+        """Stop all workers; waiting calls raise ModelUnavailable."""

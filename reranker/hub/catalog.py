@@ -72,9 +72,9 @@ class Catalog:
         Raises:
             UnknownModel: there is none, or requests may not load it.
         """
-        wanted = (role, model.strip().lower())
-        shipped_card = self._shipped.get(wanted)
-        card = self._own.get(wanted)
+        key = (role, model.strip().lower())
+        shipped_card = self._shipped.get(key)
+        card = self._own.get(key)
         if card is None and shipped_card is not None:
             card = self._own.get((role, shipped_card.id.lower()))
             if card is None and self._on_request != "configured":
@@ -110,7 +110,7 @@ class Catalog:
     def cards(self) -> tuple[tuple[str, ModelCard], ...]:
         """Return (id, card) of all models that may be served, configured ones first."""
         known = self._own
-        listed = [(self._spelled[wanted], card) for wanted, card in known.items()]
+        listed = [(self._spelled[key], card) for key, card in known.items()]
         if self._on_request != "configured":
             listed += [
                 (card.id, card) for card in shipped() if (card.role, card.id.lower()) not in known

@@ -64,7 +64,7 @@ def _folder(card: ModelCard, *, offline: bool) -> Path:
 
 
 def _package_folder(card: ModelCard) -> Path | None:
-    """Find the package's folder without importing it: only its data is wanted."""
+    """Find the package's folder without importing it."""
     assert card.package is not None
     found = importlib.util.find_spec(card.package)
     if found is None or not found.submodule_search_locations:
@@ -85,9 +85,9 @@ def _from_hub(card: ModelCard, *, offline: bool) -> Path:
     fetch = partial(
         snapshot_download, card.repo, revision=card.revision, allow_patterns=patterns, dry_run=False
     )
-    ways = "put it in a folder and map it in the config"
+    remedy = "put it in a folder and map it in the config"
     if card.install:
-        ways += f", or install it with: {card.install}"
+        remedy += f", or install it with: {card.install}"
     try:
         folder = Path(fetch(local_files_only=True))
         if offline or _is_complete(card, folder):  # an interrupted download is not
@@ -95,13 +95,15 @@ def _from_hub(card: ModelCard, *, offline: bool) -> Path:
     except (OSError, ValueError) as error:  # not there, or no name that a repo can have
         if offline:
             raise UnusableModel(
-                f"model {card.id!r} is not on this machine and downloads are off (offline); {ways}"
+                f"model {card.id!r} is not on this machine, and downloads are off (offline); "
+                f"{remedy}"
             ) from error
     try:
         return Path(fetch())
     except Exception as error:  # the hub client raises errors of several libraries
         raise ModelUnavailable(
-            f"model {card.id!r} could not be downloaded from {card.repo}; {ways}", detail=str(error)
+            f"model {card.id!r} could not be downloaded from {card.repo}; {remedy}",
+            detail=str(error),
         ) from error
 
 

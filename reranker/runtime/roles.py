@@ -11,7 +11,6 @@ from reranker.families.base import EmbedOptions, Role, ScoreOptions
 from reranker.families.records import EmbeddingRecord, ScoreRecord
 from reranker.families.roles import Encoded, Scored
 from reranker.runtime.served_model import ServedModel
-from reranker.tokenization.tokenizer import TextTokenizer
 from reranker.types import RequestContext, Usage
 
 
@@ -19,11 +18,6 @@ class ServedBiEncoder(ServedModel[EmbedOptions, EmbeddingRecord]):
     """A model in the role `BiEncoder`."""
 
     role: Role = "bi-encoder"
-
-    @property
-    def tokenizer(self) -> TextTokenizer | None:
-        """The tokenizer, where the model has one to show."""
-        return self.model.tokenizer
 
     def encode(
         self,
@@ -53,11 +47,6 @@ class ServedCrossEncoder(ServedModel[ScoreOptions, ScoreRecord]):
     """A model in the role `CrossEncoder`."""
 
     role: Role = "cross-encoder"
-
-    @property
-    def tokenizer(self) -> TextTokenizer | None:
-        """The tokenizer, where the model has one to show."""
-        return self.model.tokenizer
 
     def score(
         self, query: str, documents: Sequence[str], *, max_tokens: int, context: RequestContext

@@ -1,7 +1,7 @@
-"""One loaded model, served: whatever its family, this is done here and only here.
+"""A loaded model of any family, served.
 
 Distinct texts are found once, results are looked up in the caches, the next part is tokenized
-while the present one runs, the work of all requests is merged into batches, a backend runs them,
+while the current one runs, the work of all requests is merged into batches, a backend runs them,
 and what came out is checked and kept.
 """
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from reranker.backends.autotune import TuningResult
     from reranker.backends.device import DeviceConfig
+    from reranker.tokenization.tokenizer import TextTokenizer
 
 OptionsT = TypeVar("OptionsT")
 RecordT = TypeVar("RecordT")
@@ -44,7 +45,7 @@ RecordT = TypeVar("RecordT")
 
 @dataclass(frozen=True, slots=True)
 class Completed(Generic[RecordT]):
-    """What became of the texts of a request.
+    """The records of a request's texts.
 
     Attributes:
         reading: how they were read.
@@ -109,6 +110,11 @@ class ServedModel(Generic[OptionsT, RecordT]):
         """The most tokens it reads of an input, special ones included."""
         return self.model.window
 
+    @property
+    def tokenizer(self) -> TextTokenizer | None:
+        """The tokenizer, where the model has one to show."""
+        return self.model.tokenizer
+
     def complete(
         self, options: OptionsT, texts: Sequence[str], context: RequestContext
     ) -> Completed[RecordT]:
@@ -168,7 +174,7 @@ class ServedModel(Generic[OptionsT, RecordT]):
         self.scheduler.threads.use(self.config.threads)
         if self.config.backend == "openvino":
             offer_exports(self, self.config)
-        if store is not None:  # before packing: a fingerprint is of weights as they are plain
+        if store is not None:  # before packing: the fingerprint is of plain weights
             namespace = fingerprint(self.model.weights, self.model.definition)
             self.cache.shared = SharedTier(
                 store, lambda: f"{namespace}:{self.variants.backend}", self.model.codec

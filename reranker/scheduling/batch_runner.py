@@ -1,4 +1,4 @@
-"""Running one batch, and what becomes of one that fails.
+"""Running one batch, and handling its failure.
 
 A batch that fails is split until the items at fault stand alone; one that does not fit into memory
 halves the token budget for good and runs again in parts that fit.
@@ -69,7 +69,7 @@ class BatchRunner(Generic[Item, Result]):
         self._run = run
 
     def __call__(self, batch: Batch[Item, Result]) -> None:
-        """Run a batch but for the items of jobs that are over."""
+        """Run a batch, without the items of jobs that are over."""
         batch = [(job, item) for job, item in batch if not job.over]
         if not batch:
             return
@@ -90,7 +90,7 @@ class BatchRunner(Generic[Item, Result]):
                 for (job, item), result in zip(batch, results, strict=True):
                     job.settle(item, result)
             return
-        # Out here the error is gone, and with its traceback what the failed batch held in memory.
+        # Here the error is gone, and the memory that its traceback held.
         self._run_parts(parts)
 
     def _run_parts(self, parts: list[Batch[Item, Result]]) -> None:
@@ -109,7 +109,7 @@ class BatchRunner(Generic[Item, Result]):
             return halves
         self._halve_budget(padded_tokens(batch))
         parts = self._fitting(batch)
-        return parts if len(parts) > 1 else halves  # items of no length would all fit for ever
+        return parts if len(parts) > 1 else halves  # items of no length always fit
 
     def _halve_budget(self, too_many: int) -> None:
         """Keep later batches to half of the padded tokens that were too many."""

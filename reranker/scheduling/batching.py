@@ -1,7 +1,7 @@
 """Batches bounded by padded tokens.
 
 A batch holds its longest item times its size, and most networks compute as much, so items are
-sorted by length and a batch closes when one more item would push that product over the budget.
+sorted by length and a batch closes when one more item would push that over the budget.
 Sorting saves 40 to 47 % of the padded tokens on mixed lengths; the budget keeps a batch inside
 the cache of a CPU.
 """
@@ -55,11 +55,13 @@ def spread(lengths: Sequence[int], max_batch_tokens: int, concurrent_batches: in
     """
     if concurrent_batches == 1:
         return max_batch_tokens
-    wanted = -(-len(plan(lengths, max_batch_tokens)) // concurrent_batches) * concurrent_batches
+    most_batches = (
+        -(-len(plan(lengths, max_batch_tokens)) // concurrent_batches) * concurrent_batches
+    )
     low, high = max(_LEAST, *lengths), max_batch_tokens
     while high - low > high // 16:
         middle = (low + high) // 2
-        if len(plan(lengths, middle)) <= wanted:
+        if len(plan(lengths, middle)) <= most_batches:
             high = middle
         else:
             low = middle

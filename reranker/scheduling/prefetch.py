@@ -1,4 +1,4 @@
-"""Preparing the next part of a long call while the present one runs."""
+"""Prefetch: the next part of a long call is prepared while the current one runs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SHORT = 16  # tokens of a short text
 def prefetch_size(max_batch_tokens: int) -> int:
     """Return how many texts of a call make a part, given the padded tokens of a batch.
 
-    A part is sorted by length for itself, so it holds several batches of long texts and fills
-    one even with short ones.
+    Each part is sorted by length on its own, so it is large enough for several batches of long
+    texts and for one of short ones.
     """
     return max(_LEAST, max_batch_tokens // _SHORT)
 
@@ -32,13 +32,12 @@ def map_with_prefetch(
 ) -> list[Result]:
     """Return the results of all items in order, `run(prepare(...))` of a part at a time.
 
-    While a part runs, a thread prepares the one after it: a long call waits for the tokens of
-    its first part alone, and holds those of two parts at most. Where `run` raises, nobody waits
-    for what is being prepared.
+    While a part runs, a thread prepares the next: a long call waits only for the tokens of its
+    first part and holds those of two parts at most. If `run` raises, the preparation is dropped.
 
     Args:
         items: what to work on.
-        prepare: needs the CPU for a moment, as tokenising does.
+        prepare: CPU work, such as tokenizing.
         run: waits for the model; called on the caller's thread.
         part: items of a part.
     """
@@ -46,7 +45,7 @@ def map_with_prefetch(
     if len(parts) < 2:
         return list(run(prepare(items)))
     done: list[Result] = []
-    ahead = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
+    ahead = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
     try:
         coming = ahead.submit(copy_context().run, prepare, parts[0])
         for following in [*parts[1:], None]:

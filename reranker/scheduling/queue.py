@@ -117,7 +117,7 @@ class BatchQueue(Generic[Item, Result]):
         share: Batch[Item, Result] = []
         for job in jobs:
             if job.over:
-                continue  # its own wait tells it so
+                continue  # its caller notices while it waits
             # A small batch costs nearly a full one's time, so its items count for more.
             least = max_batch_tokens // (job.context.batch_size or _NO_LIMIT)
             share += [(job, item) for item in job.take(tokens, least)]

@@ -45,7 +45,7 @@ class BatchScheduler(Generic[Item, Result]):
         run: maps a batch of items to as many results; called on workers only, for as many batches
             at once as the configuration says.
         length: tokens of an item.
-        config: how batches are made, at first.
+        config: how batches are formed at first.
         threads: of the tensor library, which the workers share.
     """
 
@@ -62,7 +62,7 @@ class BatchScheduler(Generic[Item, Result]):
         self._length = length
         self._state = SchedulerState(name, config)
         self._run_batch = BatchRunner(self._state, run)
-        self._wake = self._state.changed
+        self._changed = self._state.changed
         self._queue = BatchQueue[Item, Result]()
         self._workers = [Worker[Job[Item, Result]]() for _ in range(self.threads.counts[-1])]
 
@@ -73,9 +73,9 @@ class BatchScheduler(Generic[Item, Result]):
 
     @config.setter
     def config(self, config: SchedulerConfig) -> None:
-        with self._wake:
+        with self._changed:
             self._state.config = config
-            self._wake.notify_all()
+            self._changed.notify_all()
 
     @property
     def stats(self) -> SchedulerStats:
@@ -112,12 +112,12 @@ class BatchScheduler(Generic[Item, Result]):
             return []
         context.check()
         job = Job[Item, Result](items, [self._length(item) for item in items], context)
-        with self._wake:
+        with self._changed:
             if self._state.closed:
                 raise ModelUnavailable(f"model {self.name!r} is shutting down")
             self._queue.jobs.append(job)
             self._ensure_workers()
-            self._wake.notify_all()
+            self._changed.notify_all()
         self._await(job)
         if job.error is not None:
             raise job.error
@@ -125,30 +125,30 @@ class BatchScheduler(Generic[Item, Result]):
 
     def close(self) -> None:
         """Refuse further jobs, let the running batches end and fail the jobs that still wait."""
-        with self._wake:
+        with self._changed:
             self._state.closed = True
             for job in self._queue.clear():
                 self._state.refuse(job)
-            self._wake.notify_all()
+            self._changed.notify_all()
             threads = [worker.thread for worker in self._workers if worker.thread is not None]
         for thread in threads:
             thread.join()
-        with self._wake:
-            self._ensure_workers()  # answers whom a worker that died just now had in hand
+        with self._changed:
+            self._ensure_workers()  # answers the jobs of a worker that died just now
 
     def _await(self, job: Job[Item, Result]) -> None:
         try:
             while not job.done.wait(min(_POLL_SECONDS, max(0.0, job.context.remaining()))):
                 job.context.check()
-                with self._wake:
+                with self._changed:
                     self._ensure_workers()
         except BaseException:  # over, or the caller's thread was interrupted
-            with self._wake:
+            with self._changed:
                 job.fail(Cancelled("the request was cancelled"))
             raise
 
     def _ensure_workers(self) -> None:
-        """Start workers. What a dead one had in hand fails: it may be the cause."""
+        """Start workers; jobs that a dead one had in hand fail, as they may be the cause."""
         for number, worker in enumerate(self._workers):
             if worker.dead:
                 for job in worker.in_hand:
@@ -156,7 +156,7 @@ class BatchScheduler(Generic[Item, Result]):
                         InferenceError(f"the worker of model {self.name!r} died and was replaced")
                     )
                 worker.reset()
-                self._wake.notify_all()
+                self._changed.notify_all()
             if (
                 worker.thread is None
                 and number < self.config.concurrent_batches
@@ -165,7 +165,7 @@ class BatchScheduler(Generic[Item, Result]):
                 self._start(worker)
 
     def _start(self, worker: Worker[Job[Item, Result]]) -> None:
-        """Start a worker; where there can be no further thread the others do the work."""
+        """Start a worker; if the system refuses a thread, the others do the work."""
         try:
             worker.start(self._serve, f"model {self.name}")
         except RuntimeError:
@@ -180,15 +180,15 @@ class BatchScheduler(Generic[Item, Result]):
                     self.threads.use(self._worth(batch, worker.threads))
                     self._run_batch(batch)
         except BaseException:
-            # Nothing but a kill or a fault of this file gets here; the callers' own poll replaces
-            # this thread and answers those whose items were in hand.
+            # Only a kill or a bug in this file gets here; callers poll, replace this thread and
+            # answer the jobs that it had in hand.
             log.exception("a worker of model %s died", self.name)
 
     def _next_batch(self, worker: Worker[Job[Item, Result]]) -> Batch[Item, Result] | None:
-        """Wait for work; None once the scheduler is closed or the worker is one too many."""
-        with self._wake:
+        """Wait for a batch; None once the scheduler is closed or has too many workers."""
+        with self._changed:
             worker.in_hand = []
-            self._wake.notify_all()  # its threads are free
+            self._changed.notify_all()  # its threads are free
             while not self._state.closed:
                 if worker not in self._workers[: self.config.concurrent_batches]:
                     worker.reset()
@@ -196,37 +196,36 @@ class BatchScheduler(Generic[Item, Result]):
                 free = self._first_idle(worker) and self._threads_left()
                 if free and (self._queue.batches or self._plan_round(worker)):
                     return self._hand_out(worker)
-                self._wake.wait()
+                self._changed.wait()
             return None
 
     def _first_idle(self, worker: Worker[Job[Item, Result]]) -> bool:
-        """Tell whether all workers before this one are busy.
+        """Whether all workers before this one are busy.
 
-        Jobs that come one after the other then stay on one worker. The library's threads keep
-        awake for a while for the worker that they served last, so those of two workers would be in
-        each other's way.
+        So consecutive jobs stay on one worker: the library's threads spin for a while for the
+        worker that they served last, and those of two workers would compete for the cores.
         """
         before = self._workers[: self._workers.index(worker)]
         return all(other.in_hand or other.thread is None or other.dead for other in before)
 
     def _threads_left(self) -> bool:
-        """Tell whether the batches that run leave a worker's share of the threads.
+        """Whether the running batches leave a worker's share of the threads.
 
-        A batch that began alone has all of them. What comes meanwhile waits for its end and is
-        merged, which for small work is faster than many small batches side by side.
+        A batch that began alone has all of them. Jobs that arrive meanwhile wait for its end and
+        are merged, which is faster than many small batches side by side.
         """
         used = sum(worker.threads for worker in self._workers if worker.in_hand)
         return self.threads.total - used >= self.threads.share(self.config.concurrent_batches)
 
     def _hand_out(self, worker: Worker[Job[Item, Result]]) -> Batch[Item, Result]:
-        """Give a worker the next batch, and all threads if nothing else is to be done."""
+        """Give a worker the next batch, with all threads if no other work is left."""
         batch = self._queue.batches.popleft()
         worker.in_hand = list({id(job): job for job, _ in batch}.values())
         others = any(other.in_hand for other in self._workers if other is not worker)
         alone = not (others or self._queue.batches or self._queue.jobs)
         worker.threads = self.threads.share(1 if alone else self.config.concurrent_batches)
         if self._queue.batches:
-            self._wake.notify_all()  # the workers that let this one go first
+            self._changed.notify_all()  # the workers that let this one go first
         return batch
 
     def _worth(self, batch: Batch[Item, Result], threads: int) -> int:
@@ -237,14 +236,14 @@ class BatchScheduler(Generic[Item, Result]):
         return threads if padded_tokens(batch) > self.config.single_thread_tokens else 1
 
     def _plan_round(self, worker: Worker[Job[Item, Result]]) -> bool:
-        """Make batches of what waits; tell whether there are any."""
+        """Plan batches of the waiting jobs; return whether there are any."""
         worker.in_hand = list(self._queue.jobs)  # should the worker die here, they are answered
-        config = self._state.config
-        self._state.stats = self._queue.plan(
-            config.max_batch_tokens, config.concurrent_batches, self._state.stats
+        state, config = self._state, self._state.config
+        state.stats = self._queue.plan(
+            config.max_batch_tokens, config.concurrent_batches, state.stats
         )
         if not self._queue.batches:
             worker.in_hand = []
             return False
-        self._wake.notify_all()  # the other workers
+        self._changed.notify_all()  # the other workers
         return True

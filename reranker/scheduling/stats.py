@@ -1,4 +1,4 @@
-"""What a runner counts."""
+"""What a scheduler counts."""
 
 from __future__ import annotations
 

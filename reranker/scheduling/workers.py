@@ -52,9 +52,9 @@ def torch_threads(total: int) -> IntraOpThreads:
     import torch
 
     def set_own(count: int) -> None:
-        # torch keeps the number for each thread, but the first use on one takes over the last
-        # number that any thread has set; this is that first use. A program around the engine
-        # that runs torch on new threads of its own sets their number likewise.
+        # torch keeps the number per thread, but the first use on a thread takes the last number
+        # that any thread has set; this is that first use. A program that runs torch on threads of
+        # its own must set their number likewise.
         torch.get_num_threads()
         torch.set_num_threads(count)
 
@@ -62,11 +62,11 @@ def torch_threads(total: int) -> IntraOpThreads:
 
 
 class Worker(Generic[JobT]):
-    """One worker.
+    """A thread that runs batches, one at a time.
 
     Attributes:
-        thread: of the worker; None while there is none.
-        threads: of the tensor library that serve its present batch.
+        thread: None while it is not started.
+        threads: how many threads of the tensor library serve its current batch.
         in_hand: the jobs whose items are in that batch.
         running: held while a batch runs.
     """
@@ -79,12 +79,12 @@ class Worker(Generic[JobT]):
 
     @property
     def dead(self) -> bool:
-        """Whether its worker has ended."""
-        thread = self.thread  # may be forgotten while it is looked at
+        """Whether its thread has ended."""
+        thread = self.thread  # read once: another thread may reset it
         return thread is not None and not thread.is_alive()
 
     def start(self, serve: Callable[[Worker[JobT]], None], name: str) -> None:
-        """Start its worker.
+        """Start its thread.
 
         Raises:
             RuntimeError: there can be no further thread.
@@ -94,5 +94,5 @@ class Worker(Generic[JobT]):
         self.thread = thread
 
     def reset(self) -> None:
-        """Forget a worker that has ended, and what it had in hand."""
+        """Forget its thread, and the jobs it had in hand."""
         self.thread, self.in_hand = None, []

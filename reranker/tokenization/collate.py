@@ -1,4 +1,4 @@
-"""What a network reads: how many tokens fit, and rows of ids padded to one tensor."""
+"""The input of a network: its window, and rows of ids padded to one tensor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def window_of(config: Any, declared: int | None) -> int:
 
     Args:
         config: the transformer's own configuration.
-        declared: what the model says of itself, if it does.
+        declared: the window that the checkpoint declares, if it does.
     """
     positions = getattr(config, "max_position_embeddings", None) or -1
     if positions < 0:  # the architecture has no limit of its own
@@ -51,12 +51,12 @@ def collate(
         names: the inputs that the network takes.
     """
     shape = len(rows), max(len(ids) for ids, _ in rows)
-    # NumPy writes rows this short with less ado than torch.
+    # NumPy writes short rows faster than torch.
     ids = np.full(shape, pad, dtype=np.int64)
     types, mask = np.zeros_like(ids), np.zeros_like(ids)
     for row, (row_ids, row_types) in enumerate(rows):
         ids[row, : len(row_ids)] = row_ids
         types[row, : len(row_ids)] = row_types
         mask[row, : len(row_ids)] = 1
-    made = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
-    return {name: torch.from_numpy(part) for name, part in made.items() if name in names}
+    features = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
+    return {name: torch.from_numpy(part) for name, part in features.items() if name in names}

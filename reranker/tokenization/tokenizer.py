@@ -4,8 +4,8 @@ A fast tokenizer is safe to share between threads only while nobody sets its pad
 truncation ("Already borrowed" otherwise). So each model works on a private copy with both
 switched off for good, and cuts the ids itself.
 
-A pair is spliced from ids that were made once: the query's once a request, the document's
-once a text. How a pair is framed ([CLS] q [SEP] d [SEP], <s> q </s></s> d </s>) is read off
+A pair is spliced from ids that are computed once: the query's per request, the document's per
+text. How a pair is framed ([CLS] q [SEP] d [SEP], <s> q </s></s> d </s>) is read off
 the tokenizer by encoding a probe, never assumed.
 """
 
@@ -97,7 +97,7 @@ class TextTokenizer:
     """A model's tokenizer, shared by all threads.
 
     Args:
-        tokenizer: the model's fast tokenizer; a copy of it is made.
+        tokenizer: the model's fast tokenizer, which is copied.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -125,7 +125,7 @@ class TextTokenizer:
 
     @property
     def definition(self) -> str:
-        """Return all that makes this tokenizer what it is, as text."""
+        """Return the whole tokenizer as JSON."""
         return str(self._tokenizer.to_str())
 
     def _cut(self, text: str, encoding: Encoding, max_tokens: int, reach: int) -> Tokens:
@@ -137,15 +137,21 @@ class TextTokenizer:
 
     def pieces(self, text: str, *, special: bool) -> tuple[Piece, ...]:
         """Return all tokens of a text, with those that frame it if `special`."""
-        made = self._tokenizer.encode(text, add_special_tokens=special)
-        parts = zip(made.ids, made.tokens, made.special_tokens_mask, made.offsets, strict=True)
+        encoded = self._tokenizer.encode(text, add_special_tokens=special)
+        parts = zip(
+            encoded.ids,
+            encoded.tokens,
+            encoded.special_tokens_mask,
+            encoded.offsets,
+            strict=True,
+        )
         return tuple(
             Piece(each, token if framing else text[start:end], bool(framing), (start, end))
             for each, token, framing, (start, end) in parts
         )
 
     def text_of(self, ids: Sequence[int]) -> str | None:
-        """Return what vocabulary ids stand for, special ones left out; None if one is none."""
+        """Decode ids without special tokens; None if one is not in the vocabulary."""
         size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         if any(not 0 <= each < size for each in ids):
             return None

@@ -1,4 +1,4 @@
-"""Attention of BERT over the computed tokens of a batch; in words that TorchScript knows, too."""
+"""Attention of BERT over the computed tokens of a batch, in code that TorchScript compiles."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def attention(
     first_only: bool,
     cross_text_bias: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Return the mixed values of those who ask.
+    """Return the attention output of the queries.
 
     Args:
         query: (t, width) of the computed tokens, or (texts, width) of every text's first.
@@ -39,8 +39,8 @@ def attention(
         layout: where the computed tokens stand.
         mask: see `run_layers`.
         heads: of the attention.
-        fused: whether to use torch's fused kernel, or plain products.
-        first_only: whether only first tokens ask.
+        fused: whether to use torch's fused kernel, or plain matmuls.
+        first_only: whether `query` holds first tokens alone.
         cross_text_bias: (heads,) of texts that are pairs; see `run_layers`.
 
     Returns:
@@ -48,8 +48,8 @@ def attention(
     """
     lengths = layout.lengths
     if lengths is not None and mask is None and not query.requires_grad:
-        # torch's fused kernel makes nothing of bfloat16 (it takes as long as in float32), and has
-        # to get the bias as a mask of all heads.
+        # torch's fused kernel gains nothing in bfloat16, and takes the bias only as a mask of all
+        # heads.
         fused = fused and cross_text_bias is None and query.dtype != torch.bfloat16
         return _by_text(
             query,
@@ -100,19 +100,18 @@ def _by_text(
     first_only: bool,
     cross_text_bias: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Return the mixed values, computed for one text after the other.
+    """Return the attention output, computed text by text.
 
-    By plain products, all use the same memory. A text takes the rows that follow along up to a
-    full step, without heeding them: rows of full vectors are quicker, and oneDNN need not prepare
-    products of ever new shapes.
+    Plain matmuls share buffers. Each text is rounded up to a full step with the rows that follow,
+    which are masked: full vectors are faster, and oneDNN meets fewer matmul shapes.
     """
     step, total, width = 1 if fused else 32, key.size(0), query.size(1) // heads
     longest = 0 if fused else (max(lengths) + step - 1) // step * step
-    asking = 1 if first_only else longest
-    scores = query.new_empty([heads * asking * longest])
-    shares = query.new_empty([heads * asking * longest])
-    mixed = query.new_empty([heads * asking * width])
-    made = torch.empty_like(query)
+    most = 1 if first_only else longest
+    scores = query.new_empty([heads * most * longest])
+    shares = query.new_empty([heads * most * longest])
+    mixed = query.new_empty([heads * most * width])
+    result = torch.empty_like(query)
     if not fused:
         query = query * width**-0.5
     start = 0
@@ -120,15 +119,15 @@ def _by_text(
         size = (length + step - 1) // step * step
         if start + size > total:
             size = length
-        rows, first_row, wanted = size, start, length
+        rows, first_row, kept = size, start, length
         if first_only:
-            rows, first_row, wanted = 1, number, 1
+            rows, first_row, kept = 1, number, 1
         own_query = query.narrow(0, first_row, rows).view(rows, heads, width).transpose(0, 1)
         own_key = key.narrow(0, start, size).view(size, heads, width).transpose(0, 1)
         own_value = value.narrow(0, start, size).view(size, heads, width).transpose(0, 1)
         if fused:
-            asked = (own_query[None], own_key[None], own_value[None])
-            own_mixed = functional.scaled_dot_product_attention(*asked)[0]
+            inputs = (own_query[None], own_key[None], own_value[None])
+            own_mixed = functional.scaled_dot_product_attention(*inputs)[0]
         else:
             own_scores = scores.narrow(0, 0, heads * rows * size).view(heads, rows, size)
             own_shares = shares.narrow(0, 0, heads * rows * size).view(heads, rows, size)
@@ -141,7 +140,7 @@ def _by_text(
                 own_scores.narrow(1, half, length - half).narrow(2, 0, half).add_(bias)
             torch.softmax(own_scores, -1, out=own_shares)
             torch.bmm(own_shares, own_value, out=own_mixed)
-        own_made = made.narrow(0, first_row, wanted).view(wanted, heads, width)
-        own_made.copy_(own_mixed.narrow(1, 0, wanted).transpose(0, 1))
+        own_result = result.narrow(0, first_row, kept).view(kept, heads, width)
+        own_result.copy_(own_mixed.narrow(1, 0, kept).transpose(0, 1))
         start += length
-    return made
+    return result

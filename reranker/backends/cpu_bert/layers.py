@@ -1,7 +1,7 @@
-"""BERT layers over the real tokens of a batch: what stands at its padding is never computed.
+"""BERT layers over the real tokens of a batch: padding is never computed.
 
 Linear layers and norms work token by token, so they take the real tokens as one long row of rows;
-only attention needs to know whose is whose. Short texts of unlike lengths gain most.
+only attention needs to know which text a token is of. Short texts of unlike lengths gain most.
 
 With packed weights all layers run as one compiled function, without Python's lock: torch releases
 the lock in every operation and has to get it back afterwards. A layer has some twenty, most of
@@ -26,22 +26,22 @@ from reranker.backends.cpu_bert.prepacked_linear import PrepackedLinear
 
 log = logging.getLogger(__name__)
 
-# What `PrepackedLinear` calls. It is a graph since TorchScript's own language has no
-# word for the type of its empty list of scalars.
-_PRODUCT = """
+# The operator that `PrepackedLinear` calls, as a graph, since TorchScript's own language has no
+# type for its empty list of scalars.
+_LINEAR = """
 graph(%rows : Tensor, %weight : Tensor, %bias : Tensor?, %gelu : bool):
   %none : str = prim::Constant[value="none"]()
   %name : str = prim::Constant[value="gelu"]()
   %no_kind : str = prim::Constant[value=""]()
   %no_scalars : Scalar?[] = prim::ListConstruct()
-  %made : Tensor = prim::If(%gelu)
+  %result : Tensor = prim::If(%gelu)
     block0():
       %a : Tensor = mkldnn::_linear_pointwise(%rows, %weight, %bias, %name, %no_scalars, %none)
       -> (%a)
     block1():
       %b : Tensor = mkldnn::_linear_pointwise(%rows, %weight, %bias, %none, %no_scalars, %no_kind)
       -> (%b)
-  return (%made)
+  return (%result)
 """
 
 
@@ -54,18 +54,18 @@ def run_layers(
     first_only: bool = False,
     cross_text_bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return what BERT layers, one after the other, make of (t, width) rows, without dropout.
+    """Return the (t, width) output of consecutive BERT layers, without dropout.
 
     Args:
-        layers: of transformers' BERT, or of a network made like it, all of the same shape.
+        layers: of transformers' BERT, or of the same structure, all of one shape.
         rows: states of the computed tokens before the first layer.
         layout: where they stand.
         mask: (texts or 1, heads or 1, length or 1, length) over the padded batch, True where a
-            token is attended to, or added to the logarithm of the attention. None lets tokens heed
-            all real ones of their text.
-        first_only: whether the states of the texts' first tokens alone are wanted, (texts, width):
-            in the last layer only keys and values are made of all, a sixth of the products. The
-            mask must be the same for all tokens of a text then.
+            token is attended to, or added to the attention logits. None attends to all real
+            tokens of the same text.
+        first_only: whether to return the states of the texts' first tokens alone, (texts, width):
+            in the last layer only keys and values are computed for all tokens, a sixth of the
+            matmuls. The mask must then be the same for all tokens of a text.
         cross_text_bias: (layers, heads), added to the logits of the attention between query and
             document of each pair; only where the layout has both `lengths` and `query_lengths`.
     """
@@ -79,9 +79,9 @@ def run_layers(
         last = first_only and block is blocks[-1]
         bias = None if cross_text_bias is None else cross_text_bias[number]
         own, out = block.attention.self, block.attention.output
-        wanted = first(rows, layout) if last else rows
-        mixed = attention(own.query(wanted), own.key(rows), own.value(rows), *how, last, bias)
-        attended = out.LayerNorm(out.dense(mixed) + wanted)
+        queries = first(rows, layout) if last else rows
+        mixed = attention(own.query(queries), own.key(rows), own.value(rows), *how, last, bias)
+        attended = out.LayerNorm(out.dense(mixed) + queries)
         inner = block.output.dense(block.intermediate(attended))
         rows = block.output.LayerNorm(inner + attended)
     return rows
@@ -90,7 +90,7 @@ def run_layers(
 def packed_weights(layer: Any) -> list[torch.Tensor] | None:
     """Return the weights and biases of a layer's parts in the order in which they are used.
 
-    None is a layer that is not packed whole, with a GELU.
+    None for a layer that is not packed as a whole, with a GELU.
     """
     last = layer.output.dense
     if not isinstance(last, PrepackedLinear):
@@ -102,11 +102,11 @@ def packed_weights(layer: Any) -> list[torch.Tensor] | None:
 
 def _look_up(layer: Any) -> list[torch.Tensor] | None:
     own, out, inner = layer.attention.self, layer.attention.output, layer.intermediate.dense
-    asking = (own.query, own.key, own.value, out.dense)
-    products = (*asking, inner, layer.output.dense)
-    if not all(isinstance(part, PrepackedLinear) for part in products) or inner.gelu is None:
+    projections = (own.query, own.key, own.value, out.dense)
+    linears = (*projections, inner, layer.output.dense)
+    if not all(isinstance(part, PrepackedLinear) for part in linears) or inner.gelu is None:
         return None
-    parts = (*asking, out.LayerNorm, inner, layer.output.dense, layer.output.LayerNorm)
+    parts = (*projections, out.LayerNorm, inner, layer.output.dense, layer.output.LayerNorm)
     return [
         each
         for part in parts
@@ -125,7 +125,7 @@ def compiled() -> Callable[..., torch.Tensor] | None:
     `attention` does.
     """
     try:
-        product = torch._C._create_function_from_graph("product", torch._C.parse_ir(_PRODUCT))
+        linear = torch._C._create_function_from_graph("linear", torch._C.parse_ir(_LINEAR))
 
         def layers(
             rows: torch.Tensor,
@@ -142,15 +142,15 @@ def compiled() -> Callable[..., torch.Tensor] | None:
             for number, w in enumerate(weights):
                 bias = None if cross_text_bias is None else cross_text_bias[number]
                 last = first_only and number + 1 == len(weights)
-                wanted = first(rows, layout) if last else rows
-                query = product(wanted, w[0], w[1], False)
-                key = product(rows, w[2], w[3], False)
-                value = product(rows, w[4], w[5], False)
+                queries = first(rows, layout) if last else rows
+                query = linear(queries, w[0], w[1], False)
+                key = linear(rows, w[2], w[3], False)
+                value = linear(rows, w[4], w[5], False)
                 mixed = attention(query, key, value, layout, mask, heads, fused, last, bias)
-                attended = product(mixed, w[6], w[7], False) + wanted
+                attended = linear(mixed, w[6], w[7], False) + queries
                 attended = functional.layer_norm(attended, width, w[8], w[9], eps)
-                inner = product(attended, w[10], w[11], True)
-                inner = product(inner, w[12], w[13], False) + attended
+                inner = linear(attended, w[10], w[11], True)
+                inner = linear(inner, w[12], w[13], False) + attended
                 rows = functional.layer_norm(inner, width, w[14], w[15], eps)
             return rows
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 
 LONG, TOO_LONG = 64, 1024
-"""Tokens of a batch's longest text from and to which attention may go text by text: what it makes
-stays in the CPU's cache then, and there is no padding. Of shorter texts there are too many, and
-for longer ones plain products of all tokens with all would take too much memory."""
+"""Tokens of a batch's longest text between which attention may run text by text: its buffers stay
+in the CPU's cache, and there is no padding. Shorter texts are too many, and for longer ones plain
+matmuls of all tokens with all would take too much memory."""
 
 
 class Layout(NamedTuple):
@@ -36,7 +36,7 @@ class Layout(NamedTuple):
     def of(
         cls, texts: int, length: int, real: torch.Tensor | None, *, by_text: bool = False
     ) -> "Layout":
-        """Return the layout that leaves padding out, where that can be told at once.
+        """Return the layout that leaves padding out, where the mask can be read at once.
 
         On other devices than a CPU that would wait for the device; and what an exporter follows
         keeps to shapes that do not depend on the mask.

@@ -1,9 +1,8 @@
-"""Linear layers with their weights laid out for the CPU's products.
+"""Linear layers with their weights prepacked for the CPU's matmuls.
 
-torch keeps a weight row by row, and its products rearrange it every time. oneDNN takes weights
-that were rearranged once, and applies a GELU while a product is still at hand. Layers that were
-packed keep no other copy of the weight, so memory stays what it was. A network must not run while
-its layers are packed or unpacked.
+torch keeps a weight row by row, and its matmuls reorder it every time. oneDNN takes weights that
+were reordered once, and fuses a GELU into the matmul. Packed layers keep no other copy of the
+weight, so memory stays the same. A network must not run while its layers are packed or unpacked.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ log = logging.getLogger(__name__)
 
 _ACCURACY = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
 _READ = ("wo",)  # T5 looks at this layer's weight in every run
-_ROWS = 2048  # of a product that the layout is chosen for; others work, too
+_ROWS = 2048  # of the matmul that the layout is chosen for; any number works
 
 
 class PrepackedLinear(nn.Module):
-    """A linear layer on a CPU, and a GELU after it if wanted; its state dict is the layer's own.
+    """A linear layer on a CPU with an optional GELU; its state dict is the layer's own.
 
     Args:
-        linear: the layer; its number format must be one that `works`.
+        linear: the layer; its dtype must be one that `works`.
         gelu: the activation to apply as well.
     """
 
@@ -47,16 +46,16 @@ class PrepackedLinear(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """Return the (out, in) weight row by row, made anew."""
+        """Return the (out, in) weight row by row, reordered at every call."""
         return self.packed.to_dense()
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return x W^T + b, through the GELU if there is one."""
         name, kind = ("none", "") if self.gelu is None else ("gelu", "none")
-        made: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+        output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             rows, self.packed, self.bias, name, [], kind
         )
-        return made
+        return output
 
     def unpacked(self) -> nn.Linear:
         """Return the layer as it was, without the GELU."""
@@ -72,12 +71,12 @@ class PrepackedLinear(nn.Module):
 
 
 def pack(network: nn.Module) -> None:
-    """Pack the linear layers that can be; a GELU that follows one directly is taken in."""
+    """Pack all linear layers that can be packed; a GELU that directly follows one is fused."""
     found = _layers(network)
-    while found:  # each is let go of before the next is packed
+    while found:  # each layer is freed before the next is packed
         parent, name, layer = found.pop()
         gelu = getattr(parent, "intermediate_act_fn", None) if name == "dense" else None
-        # In transformers' own module of these names the one is called right after the other.
+        # Only in transformers' own modules is it certain that the GELU follows directly.
         if type(gelu) is GELUActivation and type(parent).__module__.startswith("transformers."):
             parent.intermediate_act_fn = nn.Identity()
             setattr(parent, name, PrepackedLinear(layer, gelu))
@@ -106,7 +105,7 @@ def is_packed(network: nn.Module | None) -> bool:
 
 
 def can_pack(network: nn.Module | None) -> bool:
-    """Whether `pack` would find a layer, or has."""
+    """Whether `pack` finds a layer, or has packed one."""
     return network is not None and (is_packed(network) or bool(_layers(network)))
 
 
@@ -139,7 +138,7 @@ def _layers(network: nn.Module) -> list[tuple[nn.Module, str, nn.Linear]]:
 
 @cache
 def works(dtype: torch.dtype) -> bool:
-    """Whether this machine's torch has such products for a number format, and they are right."""
+    """Whether this machine's torch has prepacked matmuls for a dtype, with correct results."""
     if dtype not in _ACCURACY:
         return False
     generator = torch.Generator().manual_seed(0)
@@ -150,8 +149,8 @@ def works(dtype: torch.dtype) -> bool:
     rows = torch.randn(3, 5, 64, generator=generator).to(dtype)
     try:
         with torch.inference_mode():
-            made, wanted = PrepackedLinear(linear, GELUActivation())(rows), linear(rows)
-            off = (made - nn.functional.gelu(wanted)).abs() / (1 + wanted.abs())
+            output, plain = PrepackedLinear(linear, GELUActivation())(rows), linear(rows)
+            off = (output - nn.functional.gelu(plain)).abs() / (1 + plain.abs())
             return float(off.max()) < _ACCURACY[dtype]
     except Exception as error:  # whatever a build without oneDNN may raise
         log.info("weights stay as they are: %s", error)

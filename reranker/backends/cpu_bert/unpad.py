@@ -1,4 +1,4 @@
-"""transformers' BERT encoders, computing what will be read and nothing else."""
+"""transformers' BERT encoders without padding and without states that nothing reads."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CLASSIFIERS = frozenset(f"{family}ForSequenceClassification" for family in _FAM
 
 
 class UnpaddedEncoder(nn.Module):
-    """An encoder's layers without its padding and, in the last, without tokens that nobody reads.
+    """An encoder's layers without padding and, in the last one, without tokens that nothing reads.
 
-    Names of modules and weights are the encoder's own, and so are the states of real tokens. It
-    knows no dropout, and of kernels those of `KERNELS`.
+    Names of modules and weights are the encoder's own, and so are the states of real tokens. There
+    is no dropout, and only the kernels of `KERNELS`.
 
     Args:
         encoder: of one of transformers' BERT families, not causal.
@@ -51,14 +51,14 @@ class UnpaddedEncoder(nn.Module):
             hidden_states: (n, length, width) embeddings.
             attention_mask: (n, 1, length, length), True or 0 where a token is attended to; it is
                 the same for all tokens of a text. None masks nothing.
-            more: whoever asks for the states of all layers, or for attentions, is answered by the
-                encoder as it was.
+            more: a caller that asks for the states of all layers, or for attentions, gets them
+                from the original encoder.
         """
         if more.get("output_hidden_states") or more.get("output_attentions"):
-            told: BaseModelOutputWithPastAndCrossAttentions = self._whole[0](
+            output: BaseModelOutputWithPastAndCrossAttentions = self._whole[0](
                 hidden_states, attention_mask, **more
             )
-            return told
+            return output
         count, length = hidden_states.shape[:2]
         real = None if attention_mask is None else attention_mask[:, 0, 0]
         if real is not None and real.dtype != torch.bool:
@@ -67,8 +67,8 @@ class UnpaddedEncoder(nn.Module):
         layout = Layout.of(count, length, real, by_text=by_text)
         rows = layout.rows(hidden_states.flatten(0, 1))
         rows = run_layers(self.layer, rows, layout, first_only=self.first_only)
-        made = (rows if self.first_only else layout.padded(rows)).view(count, -1, rows.shape[1])
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=made)
+        states = (rows if self.first_only else layout.padded(rows)).view(count, -1, rows.shape[1])
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
 
 
 def remove_padding(network: Any) -> None:
@@ -90,5 +90,5 @@ def _is_one_of(names: frozenset[str], network: Any) -> bool:
 
 def _is_plain(config: Any) -> bool:
     causal = config.is_decoder or getattr(config, "is_causal", False)
-    told = config.output_hidden_states or config.output_attentions
-    return not (causal or told) and config._attn_implementation in KERNELS
+    returns_more = config.output_hidden_states or config.output_attentions
+    return not (causal or returns_more) and config._attn_implementation in KERNELS

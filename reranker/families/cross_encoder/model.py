@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
 
+from reranker.backends.calibration_texts import QUERIES
 from reranker.backends.cpu_bert.unpad import remove_padding
 from reranker.families.base import Checkpoint, Features, Run, ScoreOptions
 from reranker.families.checkpoint_files import (
@@ -30,18 +31,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from reranker.backends.device import DeviceConfig
-
-_QUERIES = (
-    "how do vaccines work",
-    "What is the capital of Australia?",
-    "best way to store fresh basil",
-    "why does the moon always show the same face",
-    "python read a file line by line",
-    "symptoms of iron deficiency in adults",
-    "Who wrote the first computer program?",
-    "difference between a loan and a mortgage",
-)
-"""Queries of the pairs that ways of running are compared on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +170,7 @@ class CrossEncoderModel:
     def sample_items(self, texts: Sequence[str], length: int) -> list[PairItem]:
         """Return pairs of that many tokens, with various queries."""
         room = min(length, self.window) - self.tokenizer.pair.size
-        queries = [cut.ids for cut in self.tokenizer(_QUERIES, room // 2)]
+        queries = [cut.ids for cut in self.tokenizer(QUERIES, room // 2)]
         items = []
         for number, cut in enumerate(self.tokenizer(texts, room)):
             query = queries[number % len(queries)]

@@ -76,5 +76,5 @@ def _mean(states: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 
 
 def _linear(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
-    """Apply a layer in float32, whatever the number format of the network around it."""
+    """Apply a layer in float32, whatever the dtype of the network around it."""
     return functional.linear(x, layer.weight.float(), layer.bias.float())

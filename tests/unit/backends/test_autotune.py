@@ -112,9 +112,9 @@ def per_token(costs: dict[int, float]) -> Callable[[str, int], float]:
 
 def test_the_batch_size_that_is_fastest_per_token_is_chosen(tuned: Tune) -> None:
     model = Timed(per_token({1024: 1.3, 2048: 1.0, 4096: 1.2, 8192: 1.4}))
-    made = tuned(model)
-    assert made.max_batch_tokens == model.scheduler.config.max_batch_tokens == 2048
-    assert made.rates["2048 tokens"] == pytest.approx(1e6)
+    result = tuned(model)
+    assert result.max_batch_tokens == model.scheduler.config.max_batch_tokens == 2048
+    assert result.rates["2048 tokens"] == pytest.approx(1e6)
 
 
 def test_what_is_hardly_faster_leaves_the_batch_size_as_it_is(tuned: Tune) -> None:
@@ -139,9 +139,9 @@ def test_what_one_thread_does_soon_is_not_worth_a_second(
 def test_a_slow_machine_is_not_held_up(tuned: Tune) -> None:
     model = Timed(per_token({}), names=("sdpa", "eager"))
     model.seconds = lambda variant, tokens: tokens * 1e-3
-    made = tuned(model, seconds=1.0)
+    result = tuned(model, seconds=1.0)
     assert model.now <= 2  # half a second for the second variant, and one for sizes
-    assert (made.variant, made.max_batch_tokens) == ("sdpa", 4096)
+    assert (result.variant, result.max_batch_tokens) == ("sdpa", 4096)
 
 
 def test_where_time_is_short_and_more_was_still_better_the_default_stays(
@@ -183,8 +183,8 @@ def test_a_variant_or_size_that_fails_is_left_out(
 
     model = Timed(seconds, names=("sdpa", "eager"))
     with caplog.at_level(logging.WARNING):
-        made = tuned(model)
-    assert (made.variant, made.max_batch_tokens) == ("sdpa", 2048)
+        result = tuned(model)
+    assert (result.variant, result.max_batch_tokens) == ("sdpa", 2048)
     assert "no such kernel" in caplog.text
 
 
@@ -210,9 +210,9 @@ def test_an_export_of_a_slow_network_is_timed_however_long_it_takes(
         lambda variant, tokens: tokens * {"sdpa": 0.1, "eager": 0.01, "openvino": 0.05}[variant]
     )
     model.names = ("sdpa", "eager", "openvino")
-    made = tuned(model, seconds=1.0)
-    assert made.variant == "openvino"
-    assert "eager" not in made.rates
+    result = tuned(model, seconds=1.0)
+    assert result.variant == "openvino"
+    assert "eager" not in result.rates
 
 
 @pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16"])
@@ -256,8 +256,8 @@ def test_two_batches_at_a_time_are_taken_unless_that_is_slower(
 ) -> None:
     model = Timed(per_token({}))
     two_concurrent_batches(model, monkeypatch, gain)
-    made = tuned(model)
-    assert made.concurrent_batches == model.scheduler.config.concurrent_batches == batches
+    result = tuned(model)
+    assert result.concurrent_batches == model.scheduler.config.concurrent_batches == batches
 
 
 @pytest.mark.parametrize(("cost", "variant"), [(0.85, "sdpa"), (0.6, "openvino")])
@@ -391,7 +391,7 @@ def test_two_loads_score_alike_whatever_they_measured(
         cross.close()
         bi.close()
     assert chosen_sizes == (set(sizes) or {512})
-    assert len(chosen) >= 2 or not exact, "different choices were made"
+    assert len(chosen) >= 2 or not exact, "different variants were chosen"
     for logits, vectors in loads[1:]:
         assert difference(logits, loads[0][0]) <= SAME_SCORES
         assert difference(vectors, loads[0][1]) <= SAME_SCORES
@@ -400,19 +400,19 @@ def test_two_loads_score_alike_whatever_they_measured(
 def test_real_models_are_measured_in_a_moment_while_they_serve(checkpoint: Checkpoint) -> None:
     for model in (cross_encoder(checkpoint("bert-cross")), bi_encoder(checkpoint("bert-mean"))):
         start = time.monotonic()
-        made = autotune(model, BATCH_TOKENS)
+        result = autotune(model, BATCH_TOKENS)
         assert time.monotonic() - start < 20  # about one, on a machine that does nothing else
-        assert made.variant in model.variants.all()
-        assert made.max_batch_tokens == model.scheduler.config.max_batch_tokens
-        assert str(made.max_batch_tokens) in str(made)
+        assert result.variant in model.variants.all()
+        assert result.max_batch_tokens == model.scheduler.config.max_batch_tokens
+        assert str(result.max_batch_tokens) in str(result)
         model.warm()  # the worker is free again
         model.close()
 
 
 def test_passages_differ_and_are_long_enough_for_a_trial() -> None:
-    made = passages(64)
-    assert len(set(made)) == 64
-    assert all(len(text.split()) > 128 for text in made)
+    texts = passages(64)
+    assert len(set(texts)) == 64
+    assert all(len(text.split()) > 128 for text in texts)
 
 
 @pytest.mark.parametrize(

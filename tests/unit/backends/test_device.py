@@ -60,11 +60,11 @@ def test_threads_are_bounded_by_affinity_and_quota(
 
 
 def test_threads_and_batch_tokens_can_be_set() -> None:
-    made = choose_device("cpu", "float32", threads=3, max_batch_tokens=99)
-    assert (made.threads, made.max_batch_tokens) == (3, 99)
-    made = choose_device("cpu", "float32")
-    assert made.threads == usable_cpus()
-    assert made.max_batch_tokens > 0
+    config = choose_device("cpu", "float32", threads=3, max_batch_tokens=99)
+    assert (config.threads, config.max_batch_tokens) == (3, 99)
+    config = choose_device("cpu", "float32")
+    assert config.threads == usable_cpus()
+    assert config.max_batch_tokens > 0
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_bfloat16_is_chosen_only_where_the_processor_multiplies_it_faster(
     monkeypatch: pytest.MonkeyPatch, flags: set[str], dtype: str
 ) -> None:
     monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
-    made = choose_device("cpu")
-    assert made.dtype == dtype
-    assert made.torch_dtype == getattr(torch, dtype)
+    config = choose_device("cpu")
+    assert config.dtype == dtype
+    assert config.torch_dtype == getattr(torch, dtype)
 
 
 def test_float16_on_a_cpu_is_refused_with_what_to_choose() -> None:

@@ -1,4 +1,4 @@
-"""OpenVINO as a backend: the same answers, exported once, and never in the way."""
+"""OpenVINO as a backend: the same scores, exported once, and optional."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_an_export_scores_as_the_network_does(
     checkpoint: Checkpoint, named: DeviceConfig, name: str
 ) -> None:
     model = cross_encoder(checkpoint(name))
-    wanted = score(model)
+    expected = score(model)
     offer_exports(model, named)
     assert model.variants.backend == "openvino"
     assert list(model.variants.all()) == ["openvino"]
     # One by one and together: lengths and sizes of a batch are open in the export.
-    np.testing.assert_allclose(score(model), wanted, atol=1e-4, rtol=0)
-    for text, one in zip(TEXTS, wanted, strict=True):
+    np.testing.assert_allclose(score(model), expected, atol=1e-4, rtol=0)
+    for text, one in zip(TEXTS, expected, strict=True):
         np.testing.assert_allclose(score(model, [text]), [one], atol=1e-4, rtol=0)
     model.close()
 
@@ -79,15 +79,15 @@ def test_an_export_encodes_as_the_network_does(
     model = bi_encoder(checkpoint(name), heads=name == "m3")
 
     def encode() -> tuple[np.ndarray, ...]:
-        made = model.encode(
+        encoded = model.encode(
             TEXTS, kind="query", max_tokens=None, tokens=True, context=RequestContext()
         )
-        return made.vectors, *(each.vectors for each in made.tokens or ())
+        return encoded.vectors, *(each.vectors for each in encoded.tokens or ())
 
-    wanted = encode()
+    expected = encode()
     offer_exports(model, named)
     assert model.variants.backend == "openvino"
-    for found, want in zip(encode(), wanted, strict=True):
+    for found, want in zip(encode(), expected, strict=True):
         np.testing.assert_allclose(found, want, atol=1e-3, rtol=0)
     model.close()
 
@@ -96,10 +96,10 @@ def test_int8_that_was_asked_for_is_close_enough(
     checkpoint: Checkpoint, named: DeviceConfig
 ) -> None:
     model = cross_encoder(checkpoint("bert-cross"))
-    wanted = score(model, PLAIN)
+    expected = score(model, PLAIN)
     offer_exports(model, replace(named, int8=True))
     assert list(model.variants.all()) == ["openvino int8"]
-    assert difference(score(model, PLAIN), wanted) < 2 * TOLERANCE["int8"]
+    assert difference(score(model, PLAIN), expected) < 2 * TOLERANCE["int8"]
     model.close()
 
 
@@ -125,8 +125,8 @@ def test_int8_leaves_alone_what_is_made_for_one_token(
     checkpoint: Checkpoint, tmp_path: Path, name: str
 ) -> None:
     model = cross_encoder(checkpoint(name))
-    made = export_in_int8(model, tmp_path)
-    network = openvino._openvino().Core().read_model(made / "model.xml")
+    folder = export_in_int8(model, tmp_path)
+    network = openvino._openvino().Core().read_model(folder / "model.xml")
     rounded = {
         reader.get_node().get_friendly_name().partition(".layer.")[2]
         for node in network.get_ops()
@@ -178,14 +178,14 @@ def test_other_weights_have_another_export(
 def test_a_broken_export_is_made_again(checkpoint: Checkpoint, named: DeviceConfig, tmp_path: Path):
     named = replace(named, openvino_cache_dir=tmp_path)
     model = cross_encoder(checkpoint("bert-cross"))
-    wanted = score(model)
+    expected = score(model)
     offer_exports(model, named)
     model.close()
     (xml,) = tmp_path.glob("*/model.xml")
     xml.write_text("<net")
     again = cross_encoder(checkpoint("bert-cross"))
     offer_exports(again, named)
-    np.testing.assert_allclose(score(again), wanted, atol=1e-4, rtol=0)
+    np.testing.assert_allclose(score(again), expected, atol=1e-4, rtol=0)
     again.close()
 
 
@@ -244,15 +244,15 @@ def test_a_warm_up_may_choose_it_and_torch_stays_where_it_is_faster(
     checkpoint: Checkpoint, named: DeviceConfig
 ) -> None:
     model = cross_encoder(checkpoint("bert-cross"))
-    wanted = score(model)
+    expected = score(model)
     offer_exports(model, replace(named, backend="auto"))
     assert model.variants.backend == "torch"
     for name, use in model.variants.all().items():
         use()
         assert model.variants.backend == ("openvino" if name == "openvino" else "torch")
-        np.testing.assert_allclose(score(model), wanted, atol=1e-4, rtol=0)
+        np.testing.assert_allclose(score(model), expected, atol=1e-4, rtol=0)
     assert autotune(model).variant in {*torch_variants(), "openvino"}
-    np.testing.assert_allclose(score(model), wanted, atol=1e-4, rtol=0)
+    np.testing.assert_allclose(score(model), expected, atol=1e-4, rtol=0)
     model.close()
 
 
@@ -343,5 +343,5 @@ print(seen[21] - seen[420])
 
 @needs_proc
 def test_ever_new_shapes_take_no_more_memory(tmp_path: Path) -> None:
-    """Unless told otherwise OpenVINO keeps what it made for 5,000 shapes, 40 MiB here."""
+    """By default OpenVINO caches 5,000 shapes, 40 MiB here."""
     assert printed_by(NEW_SHAPES, str(tmp_path)) < 10

@@ -1,4 +1,4 @@
-"""The cache: bounded, least recently used, and never felt in a result."""
+"""The cache: bounded, least recently used, and without effect on results."""
 
 from __future__ import annotations
 
@@ -130,17 +130,17 @@ def test_a_bi_encoder_gives_the_same_with_and_without_a_cache(
     for kind in ("query", "document", "query"):
         for limit in (None, 5, None):
             for tokens in (False, True):
-                wanted, found = (
+                expected, found = (
                     model.encode(
                         texts, kind=kind, max_tokens=limit, tokens=tokens, context=RequestContext()
                     )  # type: ignore[arg-type]
                     for model in (without, cached)
                 )
-                np.testing.assert_allclose(found.vectors, wanted.vectors, atol=1e-6)
-                assert found.truncated.tolist() == wanted.truncated.tolist()
-                assert found.usage.total_tokens == wanted.usage.total_tokens
-                assert wanted.usage.cached == 0
-                for mine, theirs in zip(found.tokens or (), wanted.tokens or (), strict=True):
+                np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)
+                assert found.truncated.tolist() == expected.truncated.tolist()
+                assert found.usage.total_tokens == expected.usage.total_tokens
+                assert expected.usage.cached == 0
+                for mine, theirs in zip(found.tokens or (), expected.tokens or (), strict=True):
                     np.testing.assert_allclose(mine.vectors, theirs.vectors, atol=1e-4)
                     assert mine.ids.tolist() == theirs.ids.tolist()
                     assert mine.spans.tolist() == theirs.spans.tolist()
@@ -158,14 +158,14 @@ def test_a_cross_encoder_gives_the_same_with_and_without_a_cache(
     texts = [*PLAIN, *ODD, LONG, PLAIN[0]]
     for query in ("paris", "learning", LONG, "paris"):
         for limit in (512, 3):
-            wanted, found = (
+            expected, found = (
                 model.score(query, texts, max_tokens=limit, context=RequestContext())
                 for model in (without, cached)
             )
-            np.testing.assert_allclose(found.logits, wanted.logits, atol=1e-5)
-            assert found.usage.total_tokens == wanted.usage.total_tokens
-            assert found.truncated.tolist() == wanted.truncated.tolist()
-            assert wanted.usage.cached == 0
+            np.testing.assert_allclose(found.logits, expected.logits, atol=1e-5)
+            assert found.usage.total_tokens == expected.usage.total_tokens
+            assert found.truncated.tolist() == expected.truncated.tolist()
+            assert expected.usage.cached == 0
     assert found.usage.cached == len(set(texts))
     without.close()
     cached.close()
@@ -177,16 +177,16 @@ def test_what_a_caller_does_to_its_result_does_not_reach_the_cache(
     model = bi_encoder(checkpoint("m3"), heads=True, cache_bytes=1 << 20)
 
     def encode() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        made = model.encode(
+        encoded = model.encode(
             ["paris"], kind="query", max_tokens=None, tokens=True, context=RequestContext()
         )
-        assert made.tokens is not None
-        assert made.tokens[0].weights is not None
-        return made.vectors, made.tokens[0].vectors, made.tokens[0].weights
+        assert encoded.tokens is not None
+        assert encoded.tokens[0].weights is not None
+        return encoded.vectors, encoded.tokens[0].vectors, encoded.tokens[0].weights
 
     first = [part.copy() for part in encode()]
     for part in encode():
         part[:] = 7
-    for part, wanted in zip(encode(), first, strict=True):
-        np.testing.assert_array_equal(part, wanted)
+    for part, expected in zip(encode(), first, strict=True):
+        np.testing.assert_array_equal(part, expected)
     model.close()

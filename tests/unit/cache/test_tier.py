@@ -1,4 +1,4 @@
-"""The tier of results in Redis: shared, never felt in a result, and never in the way."""
+"""The shared tier in Redis: without effect on results, and never in the way of a request."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ NOWHERE = "redis://127.0.0.1:1/0"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as made:
-        yield made
+    with redis_server(tmp_path_factory.mktemp("redis")) as running:
+        yield running
 
 
 @pytest.fixture
 def store(server: RedisServer) -> Iterator[RedisStore]:
-    made = RedisStore(server.url, 600)
-    made._redis.flushall()
-    yield made
-    made.close()
+    new = RedisStore(server.url, 600)
+    new._redis.flushall()
+    yield new
+    new.close()
 
 
 def encode(model: ServedBiEncoder, tokens: bool = True, texts: list[str] = TEXTS) -> Encoded:
@@ -51,13 +51,13 @@ def encode(model: ServedBiEncoder, tokens: bool = True, texts: list[str] = TEXTS
     )
 
 
-def assert_same(found: Encoded, wanted: Encoded, atol: float = 0) -> None:
+def assert_same(found: Encoded, expected: Encoded, atol: float = 0) -> None:
     """Compare; two runs in other company differ by rounding, and so by at most `atol`."""
-    np.testing.assert_allclose(found.vectors, wanted.vectors, rtol=0, atol=atol)
-    assert found.usage.total_tokens == wanted.usage.total_tokens
-    assert found.truncated.tolist() == wanted.truncated.tolist()
-    assert (found.tokens is None) == (wanted.tokens is None)
-    for mine, theirs in zip(found.tokens or (), wanted.tokens or (), strict=True):
+    np.testing.assert_allclose(found.vectors, expected.vectors, rtol=0, atol=atol)
+    assert found.usage.total_tokens == expected.usage.total_tokens
+    assert found.truncated.tolist() == expected.truncated.tolist()
+    assert (found.tokens is None) == (expected.tokens is None)
+    for mine, theirs in zip(found.tokens or (), expected.tokens or (), strict=True):
         np.testing.assert_allclose(mine.vectors, theirs.vectors, rtol=0, atol=100 * atol)
         np.testing.assert_array_equal(mine.ids, theirs.ids)
         np.testing.assert_array_equal(mine.spans, theirs.spans)
@@ -76,8 +76,8 @@ def test_a_second_process_finds_what_the_first_computed(
         for _ in range(2)
     )
     for tokens in (True, False):
-        wanted, found = encode(one, tokens), encode(other, tokens)
-        assert_same(found, wanted)
+        expected, found = encode(one, tokens), encode(other, tokens)
+        assert_same(found, expected)
         assert found.usage.cached == len(set(TEXTS))
     assert other.scheduler.stats.items == 0
     assert other.cache.stats.shared_hits >= len(set(TEXTS))
@@ -98,11 +98,11 @@ def test_pooled_vectors_alone_do_not_pass_for_token_vectors(
 
 def test_scores_are_shared_too(checkpoint: Checkpoint, store: RedisStore) -> None:
     one, other = (cross_encoder(checkpoint("bert-cross"), store=store) for _ in range(2))
-    wanted, found = (
+    expected, found = (
         m.score("q", TEXTS, max_tokens=9, context=RequestContext()) for m in (one, other)
     )
-    np.testing.assert_array_equal(found.logits, wanted.logits)
-    assert found.usage.total_tokens == wanted.usage.total_tokens
+    np.testing.assert_array_equal(found.logits, expected.logits)
+    assert found.usage.total_tokens == expected.usage.total_tokens
     assert found.usage.cached == len(set(TEXTS))
     assert other.score("other", TEXTS, max_tokens=9, context=RequestContext()).usage.cached == 0
     one.close()
@@ -136,11 +136,11 @@ def test_what_others_wrote_under_a_key_is_computed_again(
     checkpoint: Checkpoint, store: RedisStore
 ) -> None:
     model = cross_encoder(checkpoint("bert-cross"), store=store)
-    wanted = model.score("q", PLAIN, max_tokens=9, context=RequestContext()).logits
+    expected = model.score("q", PLAIN, max_tokens=9, context=RequestContext()).logits
     for key in store._redis.keys("reranker:*"):
         store._redis.set(key, b"rubbish")
     found = model.score("q", PLAIN, max_tokens=9, context=RequestContext())
-    np.testing.assert_allclose(found.logits, wanted, atol=1e-5)
+    np.testing.assert_allclose(found.logits, expected, atol=1e-5)
     assert found.usage.cached == 0
     model.close()
 
@@ -168,11 +168,11 @@ def test_a_redis_that_dies_in_the_middle_is_survived(
     with redis_server(tmp_path) as server, caplog.at_level(logging.INFO):
         store = RedisStore(server.url, 600)
         model = bi_encoder(checkpoint("bert-mean"), store=store)
-        wanted = encode(plain)
+        expected = encode(plain)
         texts = [f"{text} {i}" for i in range(40) for text in PLAIN]
 
         def work(turn: int) -> None:
-            assert_same(encode(model), wanted, atol=1e-6)
+            assert_same(encode(model), expected, atol=1e-6)
             model.encode(
                 texts[turn::8],
                 kind="document",
@@ -187,15 +187,15 @@ def test_a_redis_that_dies_in_the_middle_is_survived(
             server.stop()
             for each in done:
                 each.result(60)
-        assert_same(encode(model), wanted, atol=1e-6)
+        assert_same(encode(model), expected, atol=1e-6)
         server.start()
         until = time.monotonic() + 20
         while encode(model).usage.cached == 0:
             assert time.monotonic() < until, "Redis is not used again"
             time.sleep(0.05)
         store.close()
-    told = [record for record in caplog.records if record.name == redis_store.__name__]
-    assert [record.levelname for record in told] == ["WARNING", "INFO"]
+    lines = [record for record in caplog.records if record.name == redis_store.__name__]
+    assert [record.levelname for record in lines] == ["WARNING", "INFO"]
     plain.close()
     model.close()
 

@@ -24,30 +24,30 @@ Checkpoint = Callable[[str], Path]
 
 
 def encode(model: ServedBiEncoder, texts: list[str], **options: Any) -> Encoded:
-    given = {
+    arguments = {
         "kind": "document",
         "max_tokens": None,
         "tokens": True,
         "context": RequestContext(),
         **options,
     }
-    return model.encode(texts, **given)
+    return model.encode(texts, **arguments)
 
 
 def tokens(model: ServedBiEncoder, text: str, **options: Any) -> TokenVectors:
-    made = encode(model, [text], **options).tokens
-    assert made is not None
-    return made[0]
+    vectors = encode(model, [text], **options).tokens
+    assert vectors is not None
+    return vectors[0]
 
 
 @pytest.mark.parametrize("name", ["bert-mean", "xlmr-cls", "bert-mean-prompts", "m3"])
 def test_vectors_have_unit_length_and_shapes_fit(checkpoint: Checkpoint, name: str) -> None:
     model = bi_encoder(checkpoint(name), heads=name == "m3")
-    made = encode(model, [*PLAIN, *ODD, LONG])
-    np.testing.assert_allclose(np.linalg.norm(made.vectors, axis=1), 1, atol=1e-5)
-    assert made.vectors.dtype == np.float32
-    assert made.vectors.shape == (len(PLAIN) + len(ODD) + 1, model.model.dimensions)
-    for each in made.tokens or ():
+    encoded = encode(model, [*PLAIN, *ODD, LONG])
+    np.testing.assert_allclose(np.linalg.norm(encoded.vectors, axis=1), 1, atol=1e-5)
+    assert encoded.vectors.dtype == np.float32
+    assert encoded.vectors.shape == (len(PLAIN) + len(ODD) + 1, model.model.dimensions)
+    for each in encoded.tokens or ():
         assert len(each.vectors) == len(each.ids) == len(each.spans)
         np.testing.assert_allclose(np.linalg.norm(each.vectors, axis=1), 1, atol=1e-3)
         assert (each.weights is not None) == (name == "m3")
@@ -60,11 +60,11 @@ def test_spans_lie_in_the_text_although_a_prompt_was_read_before_it(
 ) -> None:
     model = bi_encoder(checkpoint(name))
     for text in [*PLAIN, " spaced"]:
-        made = tokens(model, text)
-        assert (made.spans[:, 0] >= 0).all()
-        assert (made.spans[:, 0] < made.spans[:, 1]).all()
-        assert (made.spans[:, 1] <= len(text)).all()
-        words = "".join(text[start:end] for start, end in made.spans)
+        encoded = tokens(model, text)
+        assert (encoded.spans[:, 0] >= 0).all()
+        assert (encoded.spans[:, 0] < encoded.spans[:, 1]).all()
+        assert (encoded.spans[:, 1] <= len(text)).all()
+        words = "".join(text[start:end] for start, end in encoded.spans)
         assert {char for char in text if char.isalnum()} <= set(words)
     model.close()
 
@@ -76,7 +76,7 @@ def test_the_prompt_has_no_token_vectors_and_takes_nothing_from_the_text(
     text = "machine learning in paris"
     assert tokens(plain, text).ids.tolist() == tokens(prompted, text).ids.tolist()
     both = [encode(model, [LONG], max_tokens=9) for model in (plain, prompted)]
-    assert [len(made.tokens[0].ids) for made in both if made.tokens] == [9, 9]
+    assert [len(encoded.tokens[0].ids) for encoded in both if encoded.tokens] == [9, 9]
     plain.close()
     prompted.close()
 
@@ -84,9 +84,9 @@ def test_the_prompt_has_no_token_vectors_and_takes_nothing_from_the_text(
 def test_punctuation_and_special_tokens_have_no_vectors(checkpoint: Checkpoint) -> None:
     model = bi_encoder(checkpoint("bert-mean"))
     text = "the cat, the dog; and ... paris!"
-    made = tokens(model, text)
-    assert [text[start:end] for start, end in made.spans][-1] == "paris"
-    assert all(text[start:end].isalnum() for start, end in made.spans)
+    encoded = tokens(model, text)
+    assert [text[start:end] for start, end in encoded.spans][-1] == "paris"
+    assert all(text[start:end].isalnum() for start, end in encoded.spans)
     nothing = tokens(model, "...!?")
     assert nothing.vectors.shape == (0, model.model.dimensions)
     model.close()
@@ -95,19 +95,19 @@ def test_punctuation_and_special_tokens_have_no_vectors(checkpoint: Checkpoint) 
 def test_only_so_many_token_vectors_are_kept_of_a_text() -> None:
     model = embedded_bi_encoder()
     long = "word " * 1000
-    made = encode(model, [long], max_tokens=512)
-    assert made.tokens is not None
-    assert len(made.tokens[0].ids) == min(MAX_TOKEN_VECTORS, model.window - 2)
-    assert made.truncated.tolist() == [True]
+    encoded = encode(model, [long], max_tokens=512)
+    assert encoded.tokens is not None
+    assert len(encoded.tokens[0].ids) == min(MAX_TOKEN_VECTORS, model.window - 2)
+    assert encoded.truncated.tolist() == [True]
     model.close()
 
 
 def test_equal_texts_are_computed_once(checkpoint: Checkpoint) -> None:
     model = bi_encoder(checkpoint("bert-mean"))
-    made = encode(model, ["same"] * 50 + ["other"])
+    encoded = encode(model, ["same"] * 50 + ["other"])
     assert model.scheduler.stats.items == 2
-    assert len(made.vectors) == 51
-    assert (made.vectors[:50] == made.vectors[0]).all()
+    assert len(encoded.vectors) == 51
+    assert (encoded.vectors[:50] == encoded.vectors[0]).all()
     crossing = cross_encoder(checkpoint("bert-cross"))
     scored = crossing.score("q", ["same"] * 50, max_tokens=9, context=RequestContext())
     assert crossing.scheduler.stats.items == 1
@@ -177,9 +177,9 @@ def test_32_threads_get_each_their_own_vectors_and_logits(checkpoint: Checkpoint
 
     def work(turn: int) -> None:
         texts, (encoded, scored) = lists[turn % 16], alone[turn % 16]
-        made = encode(model, texts)
-        np.testing.assert_allclose(made.vectors, encoded.vectors, atol=1e-4)
-        for mine, theirs in zip(made.tokens or (), encoded.tokens or (), strict=True):
+        again = encode(model, texts)
+        np.testing.assert_allclose(again.vectors, encoded.vectors, atol=1e-4)
+        for mine, theirs in zip(again.tokens or (), encoded.tokens or (), strict=True):
             np.testing.assert_allclose(mine.vectors, theirs.vectors, atol=1e-3)
         found = crossing.score("paris", texts, max_tokens=50, context=RequestContext()).logits
         np.testing.assert_allclose(found, scored.logits, atol=1e-4)

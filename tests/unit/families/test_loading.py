@@ -27,10 +27,10 @@ Copy = Callable[[str], Path]
 
 @pytest.fixture
 def copy(checkpoint: Callable[[str], Path], tmp_path: Path) -> Copy:
-    def made(name: str) -> Path:
+    def build(name: str) -> Path:
         return Path(shutil.copytree(checkpoint(name), tmp_path / name))
 
-    return made
+    return build
 
 
 def cut_short(folder: Path, name: str) -> None:
@@ -40,11 +40,11 @@ def cut_short(folder: Path, name: str) -> None:
 
 def vectors(folder: Path, **card: Any) -> np.ndarray:
     model = bi_encoder(folder, **card)
-    made = model.encode(
+    encoded = model.encode(
         PLAIN, kind="document", max_tokens=None, tokens=False, context=RequestContext()
     )
     model.close()
-    return made.vectors
+    return encoded.vectors
 
 
 class Bomb:
@@ -237,16 +237,16 @@ def test_pickled_and_safe_weights_give_the_same_vectors(
 
 def test_safe_weights_are_read_where_both_lie(copy: Copy) -> None:
     folder = copy("m3")
-    wanted = vectors(folder)
+    expected = vectors(folder)
     (folder / "pytorch_model.bin").write_bytes(b"garbage")
-    np.testing.assert_array_equal(vectors(folder, weights="pytorch_model.bin"), wanted)
+    np.testing.assert_array_equal(vectors(folder, weights="pytorch_model.bin"), expected)
 
 
 def test_safe_weights_alone_do_for_a_card_that_expects_pickled_ones(
     checkpoint: Callable[[str], Path],
 ) -> None:
-    wanted = vectors(checkpoint("m3"))
-    np.testing.assert_array_equal(vectors(checkpoint("m3"), weights="pytorch_model.bin"), wanted)
+    expected = vectors(checkpoint("m3"))
+    np.testing.assert_array_equal(vectors(checkpoint("m3"), weights="pytorch_model.bin"), expected)
 
 
 @pytest.mark.parametrize(

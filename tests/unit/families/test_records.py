@@ -35,40 +35,40 @@ def text(width: int, rows: int | None, token_width: int, weighed: bool) -> Embed
     )
 
 
-def assert_same(found: EmbeddingRecord | None, wanted: EmbeddingRecord, *, tokens: bool) -> None:
+def assert_same(found: EmbeddingRecord | None, expected: EmbeddingRecord, *, tokens: bool) -> None:
     assert found is not None
-    assert (found.count, found.truncated) == (wanted.count, wanted.truncated)
-    np.testing.assert_array_equal(found.vector, wanted.vector)
+    assert (found.count, found.truncated) == (expected.count, expected.truncated)
+    np.testing.assert_array_equal(found.vector, expected.vector)
     assert (found.tokens is not None) == tokens
     if tokens:
         for name in ("tokens", "weights"):
-            one, other = getattr(found, name), getattr(wanted, name)
+            one, other = getattr(found, name), getattr(expected, name)
             assert (one is None) == (other is None)
             if one is not None:
                 np.testing.assert_array_equal(one, other)
                 assert one.shape == other.shape
                 assert one.dtype == other.dtype
-        np.testing.assert_array_equal(found.ids, wanted.ids)
-        np.testing.assert_array_equal(found.spans, wanted.spans)
-        assert EMBEDDING.size(found) == EMBEDDING.size(wanted)
+        np.testing.assert_array_equal(found.ids, expected.ids)
+        np.testing.assert_array_equal(found.spans, expected.spans)
+        assert EMBEDDING.size(found) == EMBEDDING.size(expected)
 
 
 @given(st.integers(1, 9), st.one_of(st.none(), sizes), st.integers(1, 9), st.booleans())
 def test_a_text_is_read_back_as_it_was(
     width: int, rows: int | None, token_width: int, weighed: bool
 ) -> None:
-    made = text(width, rows, token_width, weighed)
-    kinds = EMBEDDING.encode(made)
-    assert_same(EMBEDDING.decode(kinds[POOLED]), made, tokens=False)
+    record = text(width, rows, token_width, weighed)
+    kinds = EMBEDDING.encode(record)
+    assert_same(EMBEDDING.decode(kinds[POOLED]), record, tokens=False)
     assert (TOKENS in kinds) == (rows is not None)
     if rows is not None:
-        assert_same(EMBEDDING.decode(kinds[TOKENS]), made, tokens=True)
+        assert_same(EMBEDDING.decode(kinds[TOKENS]), record, tokens=True)
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False), st.integers(0, 9), st.booleans())
 def test_a_pair_is_read_back_as_it_was(logit: float, count: int, truncated: bool) -> None:
-    made = ScoreRecord(logit, count, truncated)
-    assert SCORE.decode(SCORE.encode(made)[""]) == made
+    record = ScoreRecord(logit, count, truncated)
+    assert SCORE.decode(SCORE.encode(record)[""]) == record
 
 
 @given(st.binary(max_size=200))
@@ -89,6 +89,6 @@ def test_what_was_cut_off_or_added_to_is_not_read() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_number_that_is_not_finite_is_not_read(bad: float) -> None:
     assert SCORE.decode(SCORE.encode(ScoreRecord(bad, 1, False))[""]) is None
-    made = text(4, None, 1, weighed=False)
-    made.vector[2] = bad
-    assert EMBEDDING.decode(EMBEDDING.encode(made)[POOLED]) is None
+    record = text(4, None, 1, weighed=False)
+    record.vector[2] = bad
+    assert EMBEDDING.decode(EMBEDDING.encode(record)[POOLED]) is None

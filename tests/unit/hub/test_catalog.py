@@ -161,7 +161,7 @@ def test_an_alias_mapped_by_itself_goes_its_own_way() -> None:
     assert catalog.find(BI, "bge-reranker-v2-m3").id == "all-MiniLM-L6-v2"
 
 
-def test_a_folder_may_start_in_several_ways() -> None:
+def test_a_folder_may_start_with_a_slash_a_dot_or_a_tilde() -> None:
     for value in ("/models/x", "./x", "../x", "~/x"):
         path = configured(BI, x=value).find(BI, "x").path
         assert path is not None
@@ -236,7 +236,7 @@ def test_a_table_may_only_bound_a_shipped_model() -> None:
         ("", "no hub repo"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_its_place(value: Any, says: str) -> None:
+def test_an_invalid_entry_is_refused_with_its_place(value: Any, says: str) -> None:
     with pytest.raises(SettingsError, match=says) as caught:
         configured(BI, ours=value)
     assert caught.value.param == "bi-encoders.ours"

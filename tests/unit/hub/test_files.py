@@ -51,16 +51,16 @@ def bi(folder: Path, **fields: Any) -> ModelCard:
 def copy(checkpoint: Checkpoint, tmp_path: Path) -> Callable[[str], Path]:
     """Copy a checkpoint, so that a test may break it."""
 
-    def made(name: str) -> Path:
+    def copied(name: str) -> Path:
         return Path(shutil.copytree(checkpoint(name), tmp_path / name))
 
-    return made
+    return copied
 
 
 @pytest.fixture
 def hub(copy: Callable[[str], Path]) -> Iterator[Hub]:
-    with serve(copy("m3")) as made:
-        yield made
+    with serve(copy("m3")) as running:
+        yield running
 
 
 def in_own_process(hub: Hub, home: Path, *looks: tuple[dict[str, Any], bool]) -> list[Any]:
@@ -186,9 +186,9 @@ def test_every_shipped_model_that_is_not_here_says_what_to_do_offline(
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    wanted = Catalog().find("cross-encoder", "bge-reranker-base")
+    named = Catalog().find("cross-encoder", "bge-reranker-base")
     with pytest.raises(ModelUnavailable, match=r"offline.*map it in the config"):
-        locate(wanted, offline=True)
+        locate(named, offline=True)
 
 
 def test_a_download_takes_the_pinned_revision_once_and_only_what_is_needed(
@@ -210,12 +210,12 @@ def test_a_download_takes_the_pinned_revision_once_and_only_what_is_needed(
     assert sum(path.startswith("GET /api") for path in hub.asked) == 1
 
 
-def test_heads_and_catalogued_pickled_weights_are_downloaded_when_the_card_wants_them(
+def test_heads_and_catalogued_pickled_weights_are_downloaded_when_the_card_names_them(
     hub: Hub, tmp_path: Path
 ) -> None:
     (hub.folder / "model.safetensors").rename(hub.folder / "pytorch_model.bin")
-    wanted = card(heads=True, weights="pytorch_model.bin")
-    found, refused = in_own_process(hub, tmp_path / "home", (wanted, False), (card(), False))
+    named = card(heads=True, weights="pytorch_model.bin")
+    found, refused = in_own_process(hub, tmp_path / "home", (named, False), (card(), False))
     assert {"colbert_linear.pt", "sparse_linear.pt", "pytorch_model.bin"} <= set(found["files"])
     assert "pickled weights are not read" in refused["error"]
 

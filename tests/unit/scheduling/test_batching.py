@@ -91,16 +91,16 @@ def test_sorting_spares_padding() -> None:
 
 
 @given(LENGTHS.filter(bool), st.integers(600, 8000), st.sampled_from([1, 2, 4]))
-def test_spreading_never_goes_over_the_budget_nor_makes_needless_batches(
-    lengths: list[int], budget: int, lanes: int
+def test_spreading_never_exceeds_the_budget_nor_adds_needless_batches(
+    lengths: list[int], budget: int, concurrent_batches: int
 ) -> None:
-    found = spread(lengths, budget, lanes)
+    found = spread(lengths, budget, concurrent_batches)
     assert found <= budget
     fewest = len(plan(lengths, budget))
-    assert len(plan(lengths, found)) <= -(-fewest // lanes) * lanes
+    assert len(plan(lengths, found)) <= -(-fewest // concurrent_batches) * concurrent_batches
 
 
-def test_work_is_dealt_out_evenly_to_lanes() -> None:
+def test_work_is_split_evenly_among_concurrent_batches() -> None:
     lengths = [60 - i for i in range(20)]
     assert len(plan(lengths, 4096)) == 1
     padded = [lengths[b[0]] * len(b) for b in plan(lengths, spread(lengths, 4096, 2))]

@@ -43,14 +43,14 @@ class Small:
         return [text.upper() for text in batch]
 
 
-def runner(
+def new_scheduler(
     model: Callable[[list[str]], Sequence[str]], budget: int = 1000
 ) -> BatchScheduler[str, str]:
     return BatchScheduler("small", model, len, SchedulerConfig(budget))
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_every_way_to_say_it_is_understood(error: Callable[[], Exception]) -> None:
+def test_every_message_is_recognized(error: Callable[[], Exception]) -> None:
     assert is_out_of_memory(error())
     outer = ValueError("the batch failed")
     outer.__cause__ = error()
@@ -69,58 +69,62 @@ def test_the_budget_is_halved_and_the_same_items_are_run_again(
     error: Callable[[], Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     model = Small(300, error)
-    made = runner(model)
+    scheduler = new_scheduler(model)
     texts = [f"text {i:05d}" for i in range(500)]
     with caplog.at_level(logging.WARNING):
-        assert made(texts, RequestContext()) == [text.upper() for text in texts]
-    assert made.config.max_batch_tokens == 250
-    assert made.stats.halvings == 2
-    assert made.stats.failed_items == 0
+        assert scheduler(texts, RequestContext()) == [text.upper() for text in texts]
+    assert scheduler.config.max_batch_tokens == 250
+    assert scheduler.stats.halvings == 2
+    assert scheduler.stats.failed_items == 0
     warned = [r.getMessage() for r in caplog.records if "ran out of memory" in r.getMessage()]
     assert [text.split("now of ")[1].split()[0] for text in warned] == ["500", "250"]
     assert sum(tokens > 300 for tokens in model.tried) == 2, "nothing is tried that will not fit"
-    made.close()
+    scheduler.close()
 
 
 def test_a_lowered_budget_stays_for_the_calls_after_it() -> None:
     model = Small(300)
-    made = runner(model)
-    made(["x" * 10] * 200, RequestContext())
+    scheduler = new_scheduler(model)
+    scheduler(["x" * 10] * 200, RequestContext())
     model.tried.clear()
-    made(["x" * 10] * 200, RequestContext())
-    assert max(model.tried) <= made.config.max_batch_tokens == 250
-    made.close()
+    scheduler(["x" * 10] * 200, RequestContext())
+    assert max(model.tried) <= scheduler.config.max_batch_tokens == 250
+    scheduler.close()
 
 
 def test_a_batch_far_below_the_budget_halves_its_own_size_and_not_just_the_budget() -> None:
     model = Small(60)
-    made = runner(model, budget=1_000_000)
-    assert made(["x" * 10] * 8, RequestContext()) == ["X" * 10] * 8
+    scheduler = new_scheduler(model, budget=1_000_000)
+    assert scheduler(["x" * 10] * 8, RequestContext()) == ["X" * 10] * 8
     assert model.tried[:3] == [80, 40, 40]
-    made.close()
+    scheduler.close()
 
 
 def test_an_item_that_does_not_fit_alone_fails_its_call_alone() -> None:
     model = Small(30)
-    made = runner(model)
+    scheduler = new_scheduler(model)
     with pytest.raises(InferenceError, match="ran out of memory") as caught:
-        made(["x" * 31, "ok"], RequestContext())
+        scheduler(["x" * 31, "ok"], RequestContext())
     assert isinstance(caught.value.__cause__, MemoryError)
-    assert made(["fine"] * 20, RequestContext()) == ["FINE"] * 20
-    assert made.stats.failed_items == 1
-    assert made.config.max_batch_tokens >= 1
-    made.close()
+    assert scheduler(["fine"] * 20, RequestContext()) == ["FINE"] * 20
+    assert scheduler.stats.failed_items == 1
+    assert scheduler.config.max_batch_tokens >= 1
+    scheduler.close()
 
 
 def test_items_without_length_are_run_one_by_one_in_the_end() -> None:
-    made = runner(Small(0))
-    made._run = lambda batch: batch if len(batch) == 1 else _raise(MemoryError())
-    assert made([""] * 5, RequestContext()) == [""] * 5
-    made.close()
+    sizes: list[int] = []
 
+    def one_by_one(batch: list[str]) -> Sequence[str]:
+        sizes.append(len(batch))
+        if len(batch) > 1:
+            raise MemoryError
+        return batch
 
-def _raise(error: Exception) -> Sequence[str]:
-    raise error
+    scheduler = new_scheduler(one_by_one)
+    assert scheduler([""] * 5, RequestContext()) == [""] * 5
+    assert (sizes[0], sizes.count(1)) == (5, 5)
+    scheduler.close()
 
 
 def test_an_error_of_another_kind_leaves_the_budget_alone() -> None:
@@ -129,11 +133,11 @@ def test_an_error_of_another_kind_leaves_the_budget_alone() -> None:
             raise RuntimeError("cannot read it")
         return batch
 
-    made = runner(broken)
+    scheduler = new_scheduler(broken)
     with pytest.raises(InferenceError):
-        made(["bad", "good", "fine"], RequestContext())
-    assert (made.config.max_batch_tokens, made.stats.halvings) == (1000, 0)
-    made.close()
+        scheduler(["bad", "good", "fine"], RequestContext())
+    assert (scheduler.config.max_batch_tokens, scheduler.stats.halvings) == (1000, 0)
+    scheduler.close()
 
 
 def test_the_failed_batch_is_let_go_before_it_is_run_again() -> None:
@@ -153,11 +157,11 @@ def test_the_failed_batch_is_let_go_before_it_is_run_again() -> None:
             raise MemoryError
         return batch
 
-    made = runner(hungry)
+    scheduler = new_scheduler(hungry)
     gc.disable()
     try:
-        made(["a", "b", "c", "d"], RequestContext())
+        scheduler(["a", "b", "c", "d"], RequestContext())
     finally:
         gc.enable()
     assert not any(alive)
-    made.close()
+    scheduler.close()

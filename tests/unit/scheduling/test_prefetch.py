@@ -76,7 +76,7 @@ def test_a_part_fills_a_batch_of_short_texts() -> None:
     assert prefetch_size(65_536) * 16 >= 65_536
 
 
-def test_time_spent_in_the_shadow_is_told() -> None:
+def test_time_spent_prefetching_is_counted() -> None:
     def prepare(items: list[int]) -> list[int]:
         with timed("tokenize"):
             return items

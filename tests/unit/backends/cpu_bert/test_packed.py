@@ -44,9 +44,9 @@ def layers_of(**more: Any) -> Any:
 
 
 def packed(layers: Any) -> Any:
-    made = copy.deepcopy(layers)
-    packing.pack(made)
-    return made
+    copied = copy.deepcopy(layers)
+    packing.pack(copied)
+    return copied
 
 
 REAL = torch.arange(LENGTH) < torch.tensor(LENGTHS)[:, None]
@@ -68,8 +68,8 @@ def run(layers: Any, layout: str, mask: str, *, first_only: bool = False) -> tor
     place = LAYOUTS[layout]
     with torch.inference_mode():
         rows = place.rows(states.to(layers[0].output.LayerNorm.weight.dtype))
-        made = run_layers(layers, rows, place, MASKS[mask], first_only=first_only)
-    return made if first_only or layout == "real" else made[REAL.flatten()]
+        output = run_layers(layers, rows, place, MASKS[mask], first_only=first_only)
+    return output if first_only or layout == "real" else output[REAL.flatten()]
 
 
 @pytest.fixture
@@ -93,13 +93,13 @@ def operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ("mask", "first_only"),
     [*((mask, False) for mask in MASKS), *((mask, True) for mask in MASKS if mask != "by head")],
 )
-def test_they_answer_as_plain_layers_do(
+def test_their_output_is_that_of_plain_layers(
     mask: str, layout: str, first_only: bool, kernel: str, operations: list[str]
 ) -> None:
     layers = layers_of(attn_implementation=kernel)
-    wanted = run(layers, layout, mask, first_only=first_only)
-    made = run(packed(layers), layout, mask, first_only=first_only)
-    torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
+    expected = run(layers, layout, mask, first_only=first_only)
+    output = run(packed(layers), layout, mask, first_only=first_only)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
     assert not operations  # all were asked for by the compiled function
 
 
@@ -107,7 +107,7 @@ def test_they_answer_as_plain_layers_do(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("first_only", [False, True])
 @pytest.mark.parametrize("lengths", [(70, 70, 70), (70, 5, 33), (9, 64, 96)])
-def test_long_texts_are_attended_to_one_by_one_with_the_same_answers(
+def test_long_texts_are_attended_to_one_by_one_with_the_same_output(
     lengths: tuple[int, ...], first_only: bool, dtype: torch.dtype, kernel: str
 ) -> None:
     longest = max(lengths)
@@ -118,11 +118,11 @@ def test_long_texts_are_attended_to_one_by_one_with_the_same_answers(
     assert (together.lengths, apart.lengths) == (None, list(lengths))
     with torch.inference_mode():
         rows = apart.rows(states)
-        wanted = run_layers(layers, rows, together, first_only=first_only)
+        expected = run_layers(layers, rows, together, first_only=first_only)
         for each in (layers, packed(layers)):
-            made = run_layers(each, rows, apart, first_only=first_only)
+            output = run_layers(each, rows, apart, first_only=first_only)
             close = 1e-5 if dtype == torch.float32 else 0.1
-            torch.testing.assert_close(made, wanted, atol=close, rtol=close)
+            torch.testing.assert_close(output, expected, atol=close, rtol=close)
 
 
 def test_short_texts_and_very_long_ones_are_not() -> None:
@@ -149,12 +149,12 @@ def test_texts_padded_on_the_left_keep_their_places() -> None:
     place = Layout.of(COUNT, LENGTH, left)
     states = torch.randn(COUNT, LENGTH, WIDTH)
     with torch.inference_mode():
-        made = run_layers(layers, place.rows(states.flatten(0, 1)), place)
+        output = run_layers(layers, place.rows(states.flatten(0, 1)), place)
         alone = [
             run_layers(layers, states[row, left[row]], Layout.of(1, size, None))
             for row, size in enumerate(LENGTHS)
         ]
-    torch.testing.assert_close(made, torch.cat(alone), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(output, torch.cat(alone), atol=1e-5, rtol=1e-5)
 
 
 def test_padding_does_not_matter() -> None:
@@ -166,35 +166,35 @@ def test_padding_does_not_matter() -> None:
 
 def test_another_activation_is_run_part_by_part(operations: list[str]) -> None:
     layers = layers_of(hidden_act="relu")
-    wanted = run(layers, "real", "bool")
-    torch.testing.assert_close(run(packed(layers), "real", "bool"), wanted, atol=1e-5, rtol=1e-5)
+    expected = run(layers, "real", "bool")
+    torch.testing.assert_close(run(packed(layers), "real", "bool"), expected, atol=1e-5, rtol=1e-5)
     assert operations == ["plain"] * 12
 
 
 def test_so_is_a_layer_that_is_packed_in_parts(operations: list[str]) -> None:
     layers = layers_of()
-    wanted = run(layers, "real", "bool")
+    expected = run(layers, "real", "bool")
     mixed = packed(layers)
     own = mixed[1].attention.self
     own.key = own.key.unpacked()
-    torch.testing.assert_close(run(mixed, "real", "bool"), wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(run(mixed, "real", "bool"), expected, atol=1e-5, rtol=1e-5)
     assert len(operations) == 11
 
 
-def test_without_torchscript_the_answers_stay(
+def test_without_torchscript_the_output_stays(
     monkeypatch: pytest.MonkeyPatch, operations: list[str]
 ) -> None:
     layers = packed(layers_of())
-    wanted = run(layers, "real", "bool")
+    expected = run(layers, "real", "bool")
     monkeypatch.setattr(bert_layers, "compiled", lambda: None)
-    torch.testing.assert_close(run(layers, "real", "bool"), wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(run(layers, "real", "bool"), expected, atol=1e-5, rtol=1e-5)
     assert len(operations) == 12
 
 
-def test_a_torch_that_does_not_compile_is_told_in_the_log(
+def test_a_torch_that_does_not_compile_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(bert_layers, "_PRODUCT", "no graph")
+    monkeypatch.setattr(bert_layers, "_LINEAR", "no graph")
     caplog.set_level("INFO")
     compiled.cache_clear()
     try:
@@ -212,17 +212,17 @@ def test_weights_that_change_between_two_packings_are_seen() -> None:
     assert packed_weights(layers[-1]) is None
     with torch.no_grad():
         layers[-1].output.dense.weight.mul_(2)
-    wanted = run(layers, "real", "bool")
+    expected = run(layers, "real", "bool")
     packing.pack(layers)
-    made = run(layers, "real", "bool")
-    torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
-    assert (made - before).abs().max() > 1e-2
+    output = run(layers, "real", "bool")
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    assert (output - before).abs().max() > 1e-2
 
 
-def test_lanes_may_compile_and_run_it_at_the_same_time() -> None:
+def test_threads_may_compile_and_run_it_at_the_same_time() -> None:
     layers = packed(layers_of())
-    wanted = run(layers, "real", "bool")
+    expected = run(layers, "real", "bool")
     compiled.cache_clear()
     with ThreadPoolExecutor(8) as pool:
-        for made in pool.map(lambda _: run(layers, "real", "bool"), range(64)):
-            torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
+        for output in pool.map(lambda _: run(layers, "real", "bool"), range(64)):
+            torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)

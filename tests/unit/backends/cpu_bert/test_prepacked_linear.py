@@ -1,4 +1,4 @@
-"""Packed weights: the same answers, the same state dict, and a way back."""
+"""Packed weights: the same output, the same state dict, and unpacking."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ pytestmark = needs_onednn
 
 
 def score(model: Any) -> np.ndarray:
-    made: np.ndarray = model.score("paris", TEXTS, max_tokens=50, context=RequestContext()).logits
-    return made
+    logits: np.ndarray = model.score("paris", TEXTS, max_tokens=50, context=RequestContext()).logits
+    return logits
 
 
 def exact_score(model: Any) -> np.ndarray:
@@ -88,18 +88,18 @@ def test_a_packed_cross_encoder_scores_as_before(checkpoint: Checkpoint, name: s
 
 
 @pytest.mark.parametrize("name", ["bert-mean", "xlmr-cls"])
-def test_a_packed_bi_encoder_answers_as_before(checkpoint: Checkpoint, name: str) -> None:
+def test_a_packed_bi_encoder_encodes_as_before(checkpoint: Checkpoint, name: str) -> None:
     packed = bi_encoder(checkpoint(name))
     plain = bi_encoder(checkpoint(name), replace(FLOAT32, cpu_weight_layout="plain"))
     assert packed.variants.packed
     assert not plain.variants.packed
 
     def encode(model: Any) -> tuple[np.ndarray, list[np.ndarray]]:
-        made = model.encode(
+        encoded = model.encode(
             TEXTS, kind="document", max_tokens=None, tokens=True, context=RequestContext()
         )
-        assert made.tokens is not None
-        return made.vectors, [each.vectors for each in made.tokens]
+        assert encoded.tokens is not None
+        return encoded.vectors, [each.vectors for each in encoded.tokens]
 
     found, expected = encode(packed), encode(plain)
     np.testing.assert_allclose(found[0], expected[0], atol=1e-5, rtol=0)
@@ -145,10 +145,10 @@ def test_the_state_dict_is_that_of_the_plain_network(checkpoint: Checkpoint) -> 
     model.close()
 
 
-def test_requests_meet_no_network_that_is_half_unpacked(checkpoint: Checkpoint) -> None:
+def test_no_request_runs_a_half_unpacked_network(checkpoint: Checkpoint) -> None:
     model = cross_encoder(checkpoint("bert-cross"))
     assert model.variants.packed
-    wanted = score(model)
+    expected = score(model)
     over = threading.Event()
 
     def switch() -> None:
@@ -160,7 +160,7 @@ def test_requests_meet_no_network_that_is_half_unpacked(checkpoint: Checkpoint) 
         switching = pool.submit(switch)
         try:
             for _ in range(100):
-                np.testing.assert_allclose(score(model), wanted, atol=1e-4, rtol=0)
+                np.testing.assert_allclose(score(model), expected, atol=1e-4, rtol=0)
         finally:
             over.set()
         switching.result()
@@ -182,22 +182,24 @@ def test_no_second_copy_of_the_weights_is_held(monkeypatch: pytest.MonkeyPatch) 
     assert seen == [4, 3, 2, 1]
 
 
-def test_a_model_that_answers_otherwise_when_packed_stays_plain(
+def test_a_model_whose_output_differs_when_packed_stays_plain(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A network may use its layers in a way that packing does not know of."""
+    """A network may read its layers' weights itself."""
     model = plain_cross_encoder(checkpoint("bert-cross"))
-    wanted = exact_score(model)
+    expected = exact_score(model)
     forward = PrepackedLinear.forward
     monkeypatch.setattr(PrepackedLinear, "forward", lambda self, rows: 1.5 * forward(self, rows))
     prepack_weights(model, "float32")
     assert "packed weights are left out" in caplog.text
     assert list(model.variants.all()) == ["sdpa", "eager"]
-    np.testing.assert_allclose(exact_score(model), wanted, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(exact_score(model), expected, atol=1e-6, rtol=0)
     model.close()
 
 
-def test_packing_by_name_that_cannot_be_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_packing_that_was_asked_for_and_is_impossible_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     network = nn.Sequential(nn.Linear(4, 4)).half()
     TorchBackend("half", network, cpu_weight_layout="packed").pack()
     assert "half keeps its weights plain" in caplog.text
@@ -234,7 +236,7 @@ def test_parts_that_must_be_exact_are_left_alone() -> None:
     assert kinds == [PrepackedLinear, nn.Linear, nn.Linear]
 
 
-def test_what_no_product_is_there_for_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dtype_without_prepacked_matmuls_stays_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     half = nn.Sequential(nn.Linear(4, 4)).half()
     pack(half)
     assert not is_packed(half)
@@ -246,7 +248,7 @@ def test_what_no_product_is_there_for_stays(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("activation", [GELUActivation(), nn.GELU(approximate="tanh")])
-def test_a_network_of_another_make_keeps_its_activation(activation: nn.Module) -> None:
+def test_a_network_of_another_library_keeps_its_activation(activation: nn.Module) -> None:
     """Only of transformers' own modules is it known that they call one after the other."""
 
     class Middle(nn.Module):

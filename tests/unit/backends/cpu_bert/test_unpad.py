@@ -49,11 +49,11 @@ def network_of(family: str, kind: Any = AutoModelForSequenceClassification, **mo
     return network
 
 
-def tightened(network: Any) -> Any:
-    made = copy.deepcopy(network)
-    remove_padding(made)
-    assert isinstance(made.base_model.encoder, UnpaddedEncoder)
-    return made
+def unpadded(network: Any) -> Any:
+    copied = copy.deepcopy(network)
+    remove_padding(copied)
+    assert isinstance(copied.base_model.encoder, UnpaddedEncoder)
+    return copied
 
 
 def batch() -> dict[str, torch.Tensor]:
@@ -73,8 +73,8 @@ BATCHES = (
 
 @torch.inference_mode()
 def logits(network: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    made: torch.Tensor = network(**inputs).logits
-    return made
+    output: torch.Tensor = network(**inputs).logits
+    return output
 
 
 def rows_of_linear_layers(network: Any) -> dict[str, int]:
@@ -95,10 +95,10 @@ def rows_of_linear_layers(network: Any) -> dict[str, int]:
 def test_logits_are_those_of_the_whole_encoder(family: str, kernel: str) -> None:
     network = network_of(family)
     network.set_attn_implementation(kernel)
-    tight = tightened(network)
+    unpadded_network = unpadded(network)
     for inputs in BATCHES:
-        wanted = logits(network, inputs)
-        torch.testing.assert_close(logits(tight, inputs), wanted, atol=1e-5, rtol=1e-5)
+        expected = logits(network, inputs)
+        torch.testing.assert_close(logits(unpadded_network, inputs), expected, atol=1e-5, rtol=1e-5)
     assert logits(network, batch()).std() > 1e-3
 
 
@@ -107,32 +107,32 @@ def test_logits_are_those_of_the_whole_encoder(family: str, kernel: str) -> None
 def test_states_of_real_tokens_are_those_of_the_whole_encoder(family: str, kernel: str) -> None:
     network = network_of(family, AutoModel)
     network.set_attn_implementation(kernel)
-    tight = tightened(network)
+    unpadded_network = unpadded(network)
     for inputs in BATCHES:
         real = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).bool()
         with torch.inference_mode():
-            wanted = network(**inputs).last_hidden_state
-            made = tight(**inputs).last_hidden_state
-        torch.testing.assert_close(made[real], wanted[real], atol=1e-5, rtol=1e-5)
-        assert made.shape == wanted.shape
-        assert not made[~real].any()
+            expected = network(**inputs).last_hidden_state
+            output = unpadded_network(**inputs).last_hidden_state
+        torch.testing.assert_close(output[real], expected[real], atol=1e-5, rtol=1e-5)
+        assert output.shape == expected.shape
+        assert not output[~real].any()
 
 
 def test_a_network_that_labels_tokens_keeps_all_of_them() -> None:
     network = network_of("bert", AutoModelForTokenClassification)
     real = batch()["attention_mask"].bool()
-    made, wanted = logits(tightened(network), batch()), logits(network, batch())
-    torch.testing.assert_close(made[real], wanted[real], atol=1e-5, rtol=1e-5)
+    output, expected = logits(unpadded(network), batch()), logits(network, batch())
+    torch.testing.assert_close(output[real], expected[real], atol=1e-5, rtol=1e-5)
 
 
 def test_padding_is_not_computed() -> None:
-    rows = rows_of_linear_layers(tightened(network_of("bert", AutoModel)))
+    rows = rows_of_linear_layers(unpadded(network_of("bert", AutoModel)))
     assert len(rows) == 12
     assert set(rows.values()) == {sum(LENGTHS)}
 
 
 def test_a_classifier_takes_only_the_first_token_past_keys_and_values() -> None:
-    rows = rows_of_linear_layers(tightened(network_of("bert")))
+    rows = rows_of_linear_layers(unpadded(network_of("bert")))
     last = {name: count for name, count in rows.items() if name.startswith("layer.1.")}
     assert last == {
         "layer.1.attention.self.query": len(LENGTHS),
@@ -147,13 +147,13 @@ def test_a_classifier_takes_only_the_first_token_past_keys_and_values() -> None:
 
 def test_the_kernel_that_is_chosen_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of("bert")
-    tight = tightened(network)
+    unpadded_network = unpadded(network)
     monkeypatch.setattr(functional, "scaled_dot_product_attention", None)  # calling it would raise
-    tight.set_attn_implementation("eager")
-    logits(tight, batch())
-    tight.set_attn_implementation("sdpa")
+    unpadded_network.set_attn_implementation("eager")
+    logits(unpadded_network, batch())
+    unpadded_network.set_attn_implementation("sdpa")
     with pytest.raises(TypeError):
-        logits(tight, batch())
+        logits(unpadded_network, batch())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -171,14 +171,14 @@ def test_long_texts_take_turns(
     monkeypatch.setattr(functional, "scaled_dot_product_attention", fused)
     network = network_of("bert", AutoModel).to(dtype)
     network.set_attn_implementation(kernel)
-    tight, heads, width = tightened(network), 4, 4
+    unpadded_network, heads, width = unpadded(network), 4, 4
     with torch.inference_mode():
-        wanted = tight(**batch()).last_hidden_state
+        expected = unpadded_network(**batch()).last_hidden_state
         monkeypatch.setattr(bert_layout, "LONG", max(LENGTHS))
         asked.clear()
-        made = tight(**batch()).last_hidden_state
+        output = unpadded_network(**batch()).last_hidden_state
     close = 1e-5 if dtype == torch.float32 else 0.1
-    torch.testing.assert_close(made, wanted, atol=close, rtol=close)
+    torch.testing.assert_close(output, expected, atol=close, rtol=close)
     # Plain products are quicker in bfloat16.
     turns = [(1, heads, length, width) for length in LENGTHS] * network.config.num_hidden_layers
     assert asked == (turns if (kernel, dtype) == ("sdpa", torch.float32) else [])
@@ -187,7 +187,7 @@ def test_long_texts_take_turns(
 def test_other_devices_are_not_kept_waiting() -> None:
     """Where a batch runs at once, one text after the other would be slower."""
     network = network_of("bert", AutoModel).to(torch.bfloat16)
-    encoder = tightened(network).encoder.to("meta")
+    encoder = unpadded(network).encoder.to("meta")
     seen: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -200,18 +200,20 @@ def test_other_devices_are_not_kept_waiting() -> None:
 
 def test_names_and_weights_stay() -> None:
     network = network_of("electra")
-    wanted, made = network.state_dict(), tightened(network).state_dict()
-    assert made.keys() == wanted.keys()
-    assert all(torch.equal(made[name], wanted[name]) for name in wanted)
+    expected, output = network.state_dict(), unpadded(network).state_dict()
+    assert output.keys() == expected.keys()
+    assert all(torch.equal(output[name], expected[name]) for name in expected)
 
 
 @needs_onednn
 def test_it_can_be_packed() -> None:
-    tight = tightened(network_of("xlm-roberta"))
-    wanted = logits(tight, batch())
-    packing.pack(tight)
-    assert isinstance(tight.base_model.encoder.layer[-1].output.dense, packing.PrepackedLinear)
-    torch.testing.assert_close(logits(tight, batch()), wanted, atol=1e-4, rtol=1e-4)
+    unpadded_network = unpadded(network_of("xlm-roberta"))
+    expected = logits(unpadded_network, batch())
+    packing.pack(unpadded_network)
+    assert isinstance(
+        unpadded_network.base_model.encoder.layer[-1].output.dense, packing.PrepackedLinear
+    )
+    torch.testing.assert_close(logits(unpadded_network, batch()), expected, atol=1e-4, rtol=1e-4)
 
 
 def left_alone(network: Any) -> bool:
@@ -235,7 +237,7 @@ def test_other_families_are_left_alone(family: str) -> None:
     ],
 )
 @pytest.mark.parametrize("family", FAMILIES)
-def test_causal_networks_and_those_that_tell_more_are_left_alone(
+def test_causal_networks_and_those_that_return_more_are_left_alone(
     family: str, more: dict[str, bool]
 ) -> None:
     assert left_alone(network_of(family, **more))
@@ -265,16 +267,16 @@ def test_a_class_that_only_bears_the_name_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("asked", ["output_hidden_states", "output_attentions"])
-def test_who_asks_for_more_than_the_last_states_gets_it(asked: str) -> None:
+def test_all_states_and_attentions_are_returned_on_request(asked: str) -> None:
     network = network_of("bert", AutoModel)
     network.set_attn_implementation("eager")  # the kernel that tells attentions
     name = asked.removeprefix("output_")
     with torch.inference_mode():
-        made, wanted = (
-            each(**batch(), **{asked: True})[name] for each in (tightened(network), network)
+        output, expected = (
+            each(**batch(), **{asked: True})[name] for each in (unpadded(network), network)
         )
-    assert len(made) == len(wanted) >= 2
-    for one, other in zip(made, wanted, strict=True):
+    assert len(output) == len(expected) >= 2
+    for one, other in zip(output, expected, strict=True):
         torch.testing.assert_close(one, other)
 
 
@@ -286,16 +288,16 @@ def test_what_is_traced_has_plain_shapes_and_serves_all_batches(
     monkeypatch.setattr(bert_layout, "LONG", 1)
     network = network_of("bert", kind)
     network.set_attn_implementation(kernel)
-    tight = tightened(network)
+    unpadded_network = unpadded(network)
 
     class First(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.tight = tight
+            self.unpadded_network = unpadded_network
 
         def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            made: torch.Tensor = self.tight(input_ids=ids, attention_mask=mask)[0]
-            return made
+            output: torch.Tensor = self.unpadded_network(input_ids=ids, attention_mask=mask)[0]
+            return output
 
     inputs = batch()
     shorter = inputs["input_ids"][1:3, :11], inputs["attention_mask"][1:3, :11]
@@ -303,11 +305,11 @@ def test_what_is_traced_has_plain_shapes_and_serves_all_batches(
         warnings.simplefilter("ignore")  # of how tracing is done
         traced = torch.jit.trace(First(), tuple(inputs.values()), check_trace=False)
         assert "aten::nonzero" not in str(traced.inlined_graph)
-        made = traced(*shorter)
-        wanted = network(input_ids=shorter[0], attention_mask=shorter[1])[0]
-    if made.ndim == 3:
-        made, wanted = made[shorter[1].bool()], wanted[shorter[1].bool()]
-    torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
+        output = traced(*shorter)
+        expected = network(input_ids=shorter[0], attention_mask=shorter[1])[0]
+    if output.ndim == 3:
+        output, expected = output[shorter[1].bool()], expected[shorter[1].bool()]
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["bert-cross", "xlmr-cross"])

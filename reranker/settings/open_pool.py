@@ -1,4 +1,4 @@
-"""The engine's own models, as its settings describe them."""
+"""Opens the pool of models that an engine's settings describe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reranker.cache.tier import Store
     from reranker.hub.base import ModelPool
-    from reranker.settings import Settings
+    from reranker.settings.engine import Settings
 
 
 def open_pool(settings: Settings, load_timeout: float | None) -> ModelPool:
