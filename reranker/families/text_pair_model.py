@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reranker.errors import InferenceError
 from reranker.families.base import Features, Run, ScoreOptions
 from reranker.families.records import ScoreCodec, ScoreRecord
 
@@ -92,6 +93,10 @@ class TextPairModel(ABC):
     def forward(self, items: list[TextPair], _: Run) -> list[ScoreRecord]:
         """Compute a batch's records."""
         scores = self.score_pairs([(item.query, item.document) for item in items])
+        if len(scores) != len(items):
+            raise InferenceError(
+                f"score_pairs returned {len(scores)} scores for {len(items)} pairs"
+            )
         return [
             ScoreRecord(float(score), item.count, item.truncated)
             for score, item in zip(scores, items, strict=True)

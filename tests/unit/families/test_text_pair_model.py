@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from reranker.errors import InferenceError
 from reranker.families.base import ScoreOptions
 from reranker.families.text_pair_model import TextPairModel
 
@@ -62,17 +63,17 @@ def test_a_batch_has_one_record_for_each_pair_in_order() -> None:
         assert (kept.count, kept.truncated) == (record.count, record.truncated)
 
 
-def test_a_number_of_scores_that_is_wrong_is_an_error() -> None:
-    class OneForAll(Lengths):
-        def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
-            return [1.0]
-
-    model = OneForAll()
-    items = model.read(ScoreOptions("a", 9)).prepare(["b", "c"])
-    with pytest.raises(ValueError, match="longer"):
-        model.forward(items, run)  # type: ignore[arg-type]
-
-
 def test_samples_are_cut_to_the_length_that_is_asked_for() -> None:
     items = Lengths().sample_items(["one two three four", "one"], 2)
     assert [item.count for item in items] == [2, 1]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_wrong_number_of_scores_is_an_error_that_counts_them(count: int) -> None:
+    class Wrong(Lengths):
+        def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+            return [1.0] * count
+
+    items = Wrong().read(ScoreOptions("a", 2)).prepare(["x", "y"])
+    with pytest.raises(InferenceError, match=f"returned {count} scores for 2 pairs"):
+        Wrong().forward(items, run)  # type: ignore[arg-type]
