@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from reranker.errors import Cancelled, RerankerError
+from reranker.errors import Cancelled, PluginError, RerankerError
 from reranker_server.dialects.base import render_error as as_it_is
 from reranker_server.errors import Problem, problem_of
 from reranker_server.http.body import to_json
@@ -47,12 +47,13 @@ def error_response(
         unexpected = f"{part} failed: {type(error).__name__}"
         detail = error.for_operator() if isinstance(error, RerankerError) else unexpected
         ours = problem.type == "server_error"  # the rest is a matter of load or configuration
+        traced = ours and not isinstance(error, PluginError)  # that one's line says all
         log.log(
             logging.ERROR if ours else logging.WARNING,
             "%d %s: %s",
             problem.status,
             problem.code,
             detail,
-            exc_info=error if ours else None,
+            exc_info=error if traced else None,
         )
     return problem_response(problem, render_error)
