@@ -1,4 +1,4 @@
-"""Embedding and tokenising: requests, results and operations."""
+"""Embedding and tokenizing: requests, results and operations."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TokenizeRequest:
     """One request for the tokens of texts.
 
     Attributes:
-        texts: what to tokenise.
+        texts: what to tokenize.
         model: id of the model whose tokenizer it is.
         role: of that model.
         special: whether the special tokens around a text are returned as well.
@@ -84,7 +84,7 @@ class TokenizeRequest:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedTexts:
-    """The tokens of each text, uncut; tokenising alone costs nothing."""
+    """The tokens of each text, uncut; tokenizing alone costs nothing."""
 
     pieces: tuple[tuple[Piece, ...], ...]
     usage: Usage = field(default_factory=Usage)
@@ -150,10 +150,10 @@ class EmbedOperation:
 
 
 class TokenizeOperation:
-    """Tokenising texts as one model does.
+    """Tokenizing texts as one model does.
 
     Args:
-        request: what to tokenise.
+        request: what to tokenize.
         pool: the models.
 
     Raises:
@@ -180,7 +180,7 @@ class TokenizeOperation:
         return sum(min(estimate(each), LONGEST_WINDOW) for each in self.request.texts)
 
     def run(self) -> TokenizedTexts:
-        """Tokenise.
+        """Tokenize.
 
         Raises:
             InvalidRequest: the model has no tokenizer to show.

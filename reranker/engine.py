@@ -195,7 +195,7 @@ class Reranker:
         return self.tokenize_request(TokenizeRequest(tuple(texts), model or own, role, special))
 
     def tokenize_request(self, request: TokenizeRequest) -> TokenizedTexts:
-        """Tokenise as the request says; `tokenize` with a request instead of arguments."""
+        """Tokenize as the request says; `tokenize` with a request instead of arguments."""
         return self.tokenize_operation(request).run()
 
     def tokenize_operation(self, request: TokenizeRequest) -> TokenizeOperation:

@@ -1,6 +1,6 @@
 """Operations: requests with their ids resolved, which the engine runs and the server admits.
 
-Ranking, embedding and tokenising have one interface, so code that logs, charges or runs an
+Ranking, embedding and tokenizing have one interface, so code that logs, charges or runs an
 operation never asks which of them it is.
 """
 

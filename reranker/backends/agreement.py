@@ -16,11 +16,6 @@ TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2, "int8": 2e-1}
 """The largest difference of a variant that a setting asks for, by dtype."""
 
 
-def tolerance_of(dtype: str) -> float:
-    """Return how far a variant that a setting asks for may differ."""
-    return TOLERANCE[dtype]
-
-
 def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     """Return how far two outputs are apart.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reranker.backends import openvino
-from reranker.backends.agreement import difference, tolerance_of
+from reranker.backends.agreement import TOLERANCE, difference
 from reranker.backends.autotune import Tunable
 from reranker.backends.openvino import OpenVinoBackend
 from reranker.errors import UnusableModel
@@ -83,7 +83,7 @@ def prepack_weights(model: Tunable, dtype: str) -> None:
     expected = probe()
     torch.pack()
     apart = difference(probe(), expected)
-    if apart > tolerance_of(dtype):
+    if apart > TOLERANCE[dtype]:
         log.warning("model %s: packed weights are left out, being off by %.2g", model.name, apart)
         torch.rule_out_packing()
 
@@ -94,7 +94,7 @@ def _agreeing_export(model: Exportable, config: DeviceConfig) -> tuple[OpenVinoB
         exported = _export(model, config)
     except Exception as error:  # whatever a converter or a full disk may raise
         return None, str(error)
-    if exported.difference <= tolerance_of("int8" if config.int8 else "float32"):
+    if exported.difference <= TOLERANCE["int8" if config.int8 else "float32"]:
         return exported, ""
     return None, f"its outputs are off by {exported.difference:.2g}"
 

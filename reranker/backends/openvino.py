@@ -32,6 +32,7 @@ import numpy as np
 import torch
 
 from reranker.backends.agreement import difference
+from reranker.backends.cpu_bert.prepacked_linear import exact_parts
 from reranker.backends.cpu_bert.unpad import UnpaddedEncoder
 from reranker.backends.fingerprint import fingerprint
 from reranker.errors import MissingExtra
@@ -143,7 +144,7 @@ def _exact(network: torch.nn.Module) -> list[str]:
     Operations on the first token alone, in the last layer and after it, cost little in float, and
     calibration sees too few of their values: one row per text.
     """
-    parts = [rf".*\.{name}[./].*" for name in getattr(network, "exact_parts", ())]
+    parts = [rf".*\.{name}[./].*" for name in exact_parts(network)]
     for name, part in network.named_modules():
         if isinstance(part, UnpaddedEncoder) and part.first_only:
             last = re.escape(f"{name}.layer.{len(part.layer) - 1}")
@@ -182,7 +183,7 @@ def _compile(path: Path, dtype: str, threads: int) -> Any:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bfloat16" else "f32",
         "INFERENCE_NUM_THREADS": threads,
-        # Other threads of this process need the cores as well, to tokenise for one.
+        # Other threads of this process need the cores as well, to tokenize for one.
         "ENABLE_CPU_PINNING": False,
         # It caches megabytes per shape, 5,000 shapes by default; see `limit_shape_caches`.
         "CPU_RUNTIME_CACHE_CAPACITY": _SHAPES_KEPT,

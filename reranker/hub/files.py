@@ -143,7 +143,8 @@ def _digest(path: Path) -> str:
         return sha256_of(path)
     digest = hashlib.sha256(path.read_bytes())
     for name in sorted(_shards(path)):
-        digest.update(sha256_of(path.parent / name).encode() if _is_in(path, name) else b"missing")
+        shard = path.parent / name
+        digest.update(sha256_of(shard).encode() if shard.is_file() else b"missing")
     return digest.hexdigest()
 
 
@@ -154,10 +155,6 @@ def _shards(index: Path) -> set[str]:
         return {str(name) for name in listed}
     except (ValueError, KeyError, TypeError, AttributeError):
         return set()
-
-
-def _is_in(index: Path, name: str) -> bool:
-    return (index.parent / name).is_file()
 
 
 def sha256_of(path: Path) -> str:

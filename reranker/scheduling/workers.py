@@ -12,6 +12,12 @@ JobT = TypeVar("JobT")
 _COUNTS = (1, 2, 4)
 
 
+class _OwnCount(threading.local):
+    """How many of the tensor library's threads serve each thread; 0 while it is not set."""
+
+    value = 0
+
+
 class IntraOpThreads:
     """The tensor library's threads, dealt out to the batches that run at a time.
 
@@ -23,7 +29,7 @@ class IntraOpThreads:
     def __init__(self, total: int = 1, set_own: Callable[[int], None] | None = None) -> None:
         self.total = total
         self._set_own = set_own
-        self._own = threading.local()
+        self._own = _OwnCount()
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -36,9 +42,9 @@ class IntraOpThreads:
 
     def use(self, count: int) -> None:
         """Let so many threads serve the present one."""
-        if self._set_own is not None and getattr(self._own, "count", None) != count:
+        if self._set_own is not None and self._own.value != count:
             self._set_own(count)
-            self._own.count = count
+            self._own.value = count
 
     def run_concurrently(self, times: int, run: Callable[[], object]) -> None:
         """Run the same work so many times at once and wait for all of it."""

@@ -230,9 +230,10 @@ def _refused(
 
 def _check_models(section: Section, config: Config) -> None:
     """Reject an invalid model entry, reporting its line."""
-    configured = {role: getattr(section, f"{role.replace('-', '_')}s", {}) for role in ROLES}
+    values = dict(section)
+    configured = zip(ROLES, MODEL_FIELDS, strict=True)
     try:
-        Catalog(configured)
+        Catalog({role: values.get(field, {}) for role, field in configured})
     except SettingsError as error:
         table, _, name = (error.param or "").partition(".")
         if config.path is None or name not in config.tables.get(table, {}):

@@ -109,7 +109,7 @@ class TextTokenizer:
         self.pair = self._frame(pair=True)
 
     def __call__(self, texts: Sequence[str], max_tokens: int) -> list[Tokens]:
-        """Tokenise texts, of each at most `max_tokens` content tokens.
+        """Tokenize texts, of each at most `max_tokens` content tokens.
 
         Of a long text no more is read than is needed, so a megabyte costs no more than a page.
         """

@@ -1,4 +1,4 @@
-"""The way of one request, whatever its dialect: authenticate, parse, admit, execute, respond.
+"""Handles one request, whatever its dialect: authenticate, parse, admit, execute, respond.
 
 Large bodies are parsed, and all requests executed and rendered, on threads; the event loop moves
 bytes and parses what takes less time than handing it over.

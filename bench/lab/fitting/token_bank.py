@@ -1,4 +1,4 @@
-"""Token statistics of a bi-encoder: idf by tokenising, the second moment by encoding."""
+"""Token statistics of a bi-encoder: idf by tokenizing, the second moment by encoding."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Features = dict[str, dict[str, Floats]]
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """A collection's candidate documents and judged queries, tokenised."""
+    """A collection's candidate documents and judged queries, tokenized."""
 
     documents: tuple[str, ...]
     queries: tuple[str, ...]
@@ -41,7 +41,7 @@ def sample(source: RetrievalSet, queries: int | None, seed: int = 0) -> Retrieva
 
 
 def texts_of(source: RetrievalSet, max_tokens: int) -> Texts:
-    """Tokenise the judged queries and every document that is a candidate of one."""
+    """Tokenize the judged queries and every document that is a candidate of one."""
     queries = tuple(q for q in source.judged_queries() if source.candidates.get(q))
     documents = tuple(dict.fromkeys(d for q in queries for d in source.candidates[q]))
     tokenizer = base_tokenizer()

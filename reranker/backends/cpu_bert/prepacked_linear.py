@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -21,6 +21,13 @@ log = logging.getLogger(__name__)
 _ACCURACY = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
 _READ = ("wo",)  # T5 looks at this layer's weight in every run
 _ROWS = 2048  # of the matmul that the layout is chosen for; any number works
+
+
+@runtime_checkable
+class HasExactParts(Protocol):
+    """A network that names modules which packing and int8 must leave alone."""
+
+    exact_parts: ClassVar[tuple[str, ...]]
 
 
 class PrepackedLinear(nn.Module):
@@ -109,13 +116,17 @@ def can_pack(network: nn.Module | None) -> bool:
     return network is not None and (is_packed(network) or bool(_layers(network)))
 
 
+def exact_parts(network: nn.Module) -> tuple[str, ...]:
+    """Return the names of a network's modules that must be computed in full precision."""
+    return network.exact_parts if isinstance(network, HasExactParts) else ()
+
+
 def _layers(network: nn.Module) -> list[tuple[nn.Module, str, nn.Linear]]:
     """Return the layers that can be packed, each with the module it is in and its name there.
 
-    A weight that two modules share would be held twice; a network may ask for `exact_parts` to
-    be left alone.
+    A weight that two modules share would be held twice; `exact_parts` of the network stay.
     """
-    exact = set(getattr(network, "exact_parts", ()))
+    exact = set(exact_parts(network))
     modules = {
         name: module
         for name, module in network.named_modules()

@@ -64,7 +64,7 @@ class ApiKeys:
 def check_allowed(caller: Caller, operation: Operation, catalog: Catalog) -> None:
     """Check that a key may use the method and the models of an operation.
 
-    Embedding and tokenising count as methods named `embed` and `tokenize`. A model is allowed
+    Embedding and tokenizing count as methods named `embed` and `tokenize`. A model is allowed
     by any of its names: the one in the request and the one in the keys file may differ.
 
     Raises:

@@ -161,7 +161,7 @@ class LenientModel(BaseModel):
 class TruncationFields(LenientModel):
     """Whether texts may be cut: TEI and NIM say `truncate`, Voyage says `truncation`.
 
-    Which texts are too long is known only once they are tokenised, so the result is checked.
+    Which texts are too long is known only once they are tokenized, so the result is checked.
     """
 
     truncate: Any = None

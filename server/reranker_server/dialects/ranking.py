@@ -115,17 +115,7 @@ def ranking_dialect(
     It has a prefix of its own, too: `/{name}/rerank` and `/{name}/v1/rerank`, for those whose
     requests are the same, byte for byte, as another dialect's.
 
-    Args:
-        name: see `Dialect`, as for the others.
-        request: its fields.
-        render: makes the response's body.
-        response: the type of that.
-        paths: beside those of the prefix.
-        shared_paths: likewise.
-        matches: likewise.
-        precedence: likewise.
-        render_error: likewise.
-        error: likewise.
+    The arguments are those of `Dialect`; `render` returns the response's body.
     """
 
     def parse(incoming: IncomingRequest) -> ParsedRequest:

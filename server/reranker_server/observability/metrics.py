@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reranker_server.observability.request_log import RequestRecord
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_ModelMetric = CounterMetricFamily | GaugeMetricFamily
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -52,7 +53,7 @@ class Metrics:
         self._requests = counter("requests", "Requests.", "method", "dialect", "status")
         self._request = histogram("request", "From request to response.", "method", "dialect")
         self._queue = histogram("queue", "Waiting for a permit.")
-        self._tokenize = histogram("tokenize", "Tokenising for one request.", "method")
+        self._tokenize = histogram("tokenize", "Tokenizing for one request.", "method")
         self._stage = histogram("stage", "One stage of a ranking.", "method", "stage")
         self._documents = counter("documents", "Documents in requests.", "method")
         self._tokens = counter("tokens", "Tokens read for requests.", "method")
@@ -107,37 +108,34 @@ class _StateCollector:
         yield states
 
 
-def _model_metrics(models: Iterable[ModelStatus]) -> Iterator[Metric]:
+def _model_metrics(models: Sequence[ModelStatus]) -> Iterator[Metric]:
     """Yield the counts of the loaded models' schedulers and caches."""
-    scheduler = {
-        "batches": _counter("batches", "Batches planned."),
-        "items": _counter("items", "Texts and pairs in them."),
-        "failed_items": _counter("failed_items", "Texts and pairs that a model failed on."),
-        "halvings": _counter(
-            "out_of_memory", "Times that batches were made smaller after running out of memory."
+    metrics: tuple[tuple[_ModelMetric, Callable[[ModelStatus], float]], ...] = (
+        (_counter("batches", "Batches planned."), lambda m: m.scheduler.batches),
+        (_counter("items", "Texts and pairs in them."), lambda m: m.scheduler.items),
+        (
+            _counter("failed_items", "Texts and pairs that a model failed on."),
+            lambda m: m.scheduler.failed_items,
         ),
-    }
-    cache = {
-        "hits": _counter("cache_hits", "Results found in the cache."),
-        "misses": _counter("cache_misses", "Results not found in the cache."),
-        "shared_hits": _counter("shared_cache_hits", "Of those, found in Redis."),
-        "shared_misses": _counter("shared_cache_misses", "Of those, not found in Redis either."),
-    }
-    gauges = {
-        "padding": _gauge("padding_ratio", "Padded tokens over read tokens."),
-        "bytes": _gauge("cache_bytes", "Memory of the cache."),
-        "memory": _gauge("model_memory_bytes", "Memory of the weights."),
-    }
-    for model in models:
-        name, stats, kept = [model.id], model.scheduler, model.cache
-        for key, family in scheduler.items():
-            family.add_metric(name, getattr(stats, key))
-        for key, family in cache.items():
-            family.add_metric(name, getattr(kept, key))
-        gauges["padding"].add_metric(name, stats.padding)
-        gauges["bytes"].add_metric(name, kept.bytes)
-        gauges["memory"].add_metric(name, model.weight_bytes)
-    yield from (*scheduler.values(), *cache.values(), *gauges.values())
+        (
+            _counter("out_of_memory", "Times that batches shrank after running out of memory."),
+            lambda m: m.scheduler.halvings,
+        ),
+        (_counter("cache_hits", "Results found in the cache."), lambda m: m.cache.hits),
+        (_counter("cache_misses", "Results not found in the cache."), lambda m: m.cache.misses),
+        (_counter("shared_cache_hits", "Of those, found in Redis."), lambda m: m.cache.shared_hits),
+        (
+            _counter("shared_cache_misses", "Of those, not found in Redis either."),
+            lambda m: m.cache.shared_misses,
+        ),
+        (_gauge("padding_ratio", "Padded tokens over read tokens."), lambda m: m.scheduler.padding),
+        (_gauge("cache_bytes", "Memory of the cache."), lambda m: m.cache.bytes),
+        (_gauge("model_memory_bytes", "Memory of the weights."), lambda m: m.weight_bytes),
+    )
+    for metric, value in metrics:
+        for model in models:
+            metric.add_metric([model.id], value(model))
+        yield metric
 
 
 def _counter(name: str, help_: str) -> CounterMetricFamily:

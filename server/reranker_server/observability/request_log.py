@@ -78,7 +78,7 @@ class RequestRecord:
 
     @contextlib.contextmanager
     def time_inference(self) -> Iterator[None]:
-        """Record the block's time as inference, and the tokenising within it."""
+        """Record the block's time as inference, and the tokenizing within it."""
         start = time.perf_counter()
         with telemetry.collect() as spent:
             try:

@@ -17,7 +17,7 @@ from reranker.types import (
     ScoredDocument,
 )
 from reranker_server.dialects.base import Dialect, IncomingRequest, ParsedRequest
-from reranker_server.errors import TooLarge
+from reranker_server.dialects.lenient_fields import check_length
 from reranker_server.http.body import validate
 from reranker_server.v3.schemas import RerankBody, RerankResponse
 
@@ -26,11 +26,7 @@ PATH = "/api/v3/inference/reranker"
 
 def _parse(incoming: IncomingRequest) -> ParsedRequest:
     body = validate(RerankBody, incoming.payload)
-    most = incoming.settings.max_documents
-    if len(body.documents) > most:
-        raise TooLarge(
-            f"{len(body.documents)} documents, at most {most} are allowed", param="documents"
-        )
+    check_length(len(body.documents), incoming.settings.max_documents, "documents")
     request = RerankRequest(
         query=body.query,
         documents=_documents(body),

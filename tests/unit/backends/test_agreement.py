@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reranker.backends.agreement import SAME_SCORES, TOLERANCE, difference, tolerance_of
+from reranker.backends.agreement import SAME_SCORES, TOLERANCE, difference
 
 
 def test_logits_are_compared_as_a_share_of_one_and_their_size() -> None:
@@ -32,4 +32,4 @@ def test_what_is_not_finite_agrees_with_nothing(shape: tuple[int, ...]) -> None:
 def test_what_is_measured_is_held_to_the_strictest_bound() -> None:
     assert SAME_SCORES == 1e-3
     assert min(TOLERANCE.values()) == SAME_SCORES
-    assert tolerance_of("int8") > tolerance_of("bfloat16") > tolerance_of("float32")
+    assert TOLERANCE["int8"] > TOLERANCE["bfloat16"] > TOLERANCE["float32"]

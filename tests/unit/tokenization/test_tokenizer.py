@@ -1,4 +1,4 @@
-"""Tokenising: frames, cuts, and that neither threads nor long texts change a token."""
+"""Tokenizing: frames, cuts, and that neither threads nor long texts change a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokenised passages and queries, held flat so that they can be cached and memory-mapped."""
+"""Tokenized passages and queries, held flat so that they can be cached and memory-mapped."""
 
 import re
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class TokenTable:
 def tokenize(
     tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int
 ) -> TokenTable:
-    """Tokenise texts, cutting each after ``max_tokens``."""
+    """Tokenize texts, cutting each after ``max_tokens``."""
     rows: list[list[int]] = []
     marks: list[NDArray[np.int32]] = []
     for begin in range(0, len(texts), 1024):
