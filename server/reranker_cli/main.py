@@ -49,7 +49,7 @@ def run(command: typer.Typer) -> int:
         output.flush()
     except RerankerError as error:
         output.error(error.for_operator())
-    except BrokenPipeError:  # who read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         pass
     except OSError as error:
         log.debug("failed", exc_info=True)

@@ -26,7 +26,7 @@ _SHOWN_FAILURES = 5
 
 
 class Bars:
-    """One bar a phase, on a console; see `runner.Observer`."""
+    """One bar a phase, on a console; see `reranker_bench.comparison.runner.Observer`."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(

@@ -117,7 +117,7 @@ STATUS: dict[type[errors.RerankerError], tuple[int, str, str]] = {
 }
 _RETRY_MODEL_SECONDS = 5
 _HALF_MESSAGE = 500
-_CLOSE = {"Connection": "close"}  # what is left of the body is not worth reading
+_CLOSE = {"Connection": "close"}  # the rest of the body is not read
 
 
 def problem_of(error: Exception) -> Problem:

@@ -50,7 +50,7 @@ class Exchange:
         request: what came in.
         endpoint: the dialects of its route.
         dialect: the one it is in, as far as is known.
-        record: what is logged and measured of it.
+        record: its values for log, metrics and traces.
         start: in seconds of `time.monotonic()`.
     """
 
@@ -199,7 +199,7 @@ class RequestHandler:
     def _submit(
         self, record: RequestRecord, parsed: ParsedRequest, permit: Permit
     ) -> asyncio.Future[bytes]:
-        """Execute on the pool; the permit is released at the end, even if nobody waits any more."""
+        """Execute on the pool; the permit is released at its end, also after a disconnect."""
 
         def release(work: asyncio.Future[bytes]) -> None:
             permit.release(done=not work.cancelled() and work.exception() is None)

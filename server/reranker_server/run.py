@@ -94,7 +94,7 @@ class DrainingServer(uvicorn.Server):
 
 
 def warn_if_open(server: ServerSettings) -> None:
-    """Warn when anyone who reaches the machine may call."""
+    """Warn if the server is reachable from other machines and needs no key."""
     if not (server.api_keys or server.keys_file) and not _is_loopback(server.host):
         log.warning(
             "no API keys are set and %s is reachable from other machines: anyone may call; "

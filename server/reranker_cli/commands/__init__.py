@@ -1,1 +1,1 @@
-"""One file a command, or a group of commands that are alike."""
+"""One file for each command, or group of like commands."""

@@ -50,8 +50,7 @@ class ApiKeys:
         """
         if not self:
             return ANYONE
-        # The time of this look-up depends on the digest at most, and nobody can choose a key by
-        # its digest.
+        # The time of this look-up depends on the digest alone, so it tells nothing of the key.
         digest = _digest(_key_in(headers))
         caller = self._plain.get(digest)
         if caller is None and self._file is not None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reranker.types import RequestContext
 
 _BUSY = "the server is busy; try again"
-_HALF_LIFE_SECONDS = 20.0  # of that average
+_HALF_LIFE_SECONDS = 20.0  # of the throughput average
 _LONGEST_RETRY_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 
@@ -234,7 +234,7 @@ class AdmissionController:
             self._clock = waiter.start
             self._grant(waiter.tokens)
             waiter.granted.set_result(None)
-        if not self._heap:  # clocks matter only among those who wait
+        if not self._heap:  # clocks matter only while requests wait
             self._finish.clear()
 
     def _remove(self, waiter: _Waiter) -> None:

@@ -26,7 +26,7 @@ class IncomingRequest:
         payload: the JSON object of the body.
         settings: limits, and what to do about unknown models.
         engine: resolves methods and models; parsing runs no model.
-        new_context: makes a `RequestContext` from timeout_ms and batch_size.
+        new_context: returns a `RequestContext` of timeout_ms and batch_size.
         path: of the URL, decoded.
         path_model: the model id in the path, where the route has one.
         headers: names are found in any case.

@@ -1,4 +1,4 @@
-"""Slow-client timeouts: limits on request heads, and on responses that nobody reads."""
+"""Slow-client timeouts: limits on request heads, and on responses that are not read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Base: Any = AutoHTTPProtocol
 
 
 class BoundedProtocol(_Base):  # type: ignore[misc]
-    """uvicorn's HTTP protocol with limits on heads, and on responses that nobody reads.
+    """uvicorn's HTTP protocol with limits on heads, and on responses that are not read.
 
     uvicorn limits only the idle time after a response; a connection that never sends a whole
     head would stay for good, with `httptools` a head could grow without end, and a response that

@@ -1,1 +1,1 @@
-"""Request log, metrics, traces, and what the server tells of itself."""
+"""Request log, metrics, traces, and the models endpoint."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Sink = Callable[[RequestRecord], None]
 
 REQUEST_ID = "x-request-id"
-CLIENT_CLOSED_REQUEST = 499  # as nginx logs it: there was nobody left to respond to
+CLIENT_CLOSED_REQUEST = 499  # as nginx logs a client that disconnected
 _TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 

@@ -61,7 +61,7 @@ class RequestRecord:
         return time.perf_counter() - self.start
 
     def add_request(self, operations: Sequence[Operation]) -> None:
-        """Record what is asked for."""
+        """Record the sizes of the request."""
         self.method = operations[0].name
         self.documents = sum(each.document_count for each in operations)
         self.characters = sum(each.characters for each in operations)
@@ -123,7 +123,7 @@ class RequestRecord:
 
 
 def request_record(scope: Scope) -> RequestRecord:
-    """Return the record of the middleware, or one that nobody reads where there is none."""
+    """Return the record of the middleware, or an unused one where there is none."""
     record = scope.get("state", {}).get("record")
     return record if isinstance(record, RequestRecord) else RequestRecord("-")
 

@@ -14,7 +14,7 @@ from reranker.types import (
 
 # pydantic's own `str` rejects lone surrogates, which JSON can hold.
 StrictText = InstanceOf[str]
-# A document's type is checked where its text is taken: one by one would be a second pass here.
+# Documents are checked where their text is taken; a check here would be a second pass.
 DocumentList = Annotated[
     list[Any],
     Field(min_length=1),
@@ -28,7 +28,7 @@ DocumentList = Annotated[
         }
     ),
 ]
-# Strict: true for a number, or "no" for a flag, is a mistake that its sender should hear of.
+# Strict: true for a number, or "no" for a flag, is an error.
 StrictCount = Annotated[int, Field(strict=True, ge=1)]
 StrictNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 StrictFlag = Annotated[bool, Field(strict=True)]

@@ -1,6 +1,6 @@
-"""Cohere v1 and v2, and all who speak like it.
+"""Cohere v1 and v2, and the APIs of the same shape.
 
-They are Jina, SiliconFlow, Together, vLLM, Infinity, Xinference, LocalAI, GPUStack and, of the
+These are Jina, SiliconFlow, Together, vLLM, Infinity, Xinference, LocalAI, GPUStack and, of the
 applications, Open WebUI, Dify and RAGFlow.
 
 Items hold `index`, `relevance_score` and perhaps `document`, never more: Elasticsearch refuses
@@ -112,8 +112,7 @@ def _render(
     return response
 
 
-# The doubled prefixes are what Cohere's SDK and litellm make of a base address that ends in
-# /v1 or /v2.
+# Cohere's SDK and litellm double the prefix of a base address that ends in /v1 or /v2.
 COHERE = ranking_dialect(
     "cohere",
     CohereRequest,
