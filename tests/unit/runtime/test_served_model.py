@@ -14,6 +14,7 @@ import torch
 from support.live import wait_until
 from support.models import FLOAT32, bi_encoder, cross_encoder
 
+from reranker.backends import openvino
 from reranker.backends.device import DeviceConfig
 from reranker.errors import DeadlineExceeded, InferenceError, ModelUnavailable
 from reranker.families.records import ScoreRecord
@@ -243,9 +244,8 @@ def test_the_memory_of_weights_is_that_before_they_were_packed(checkpoint: Check
         expected.close()
 
 
+@pytest.mark.skipif(not openvino.is_installed(), reason="no openvino, no nncf")
 def test_a_backend_that_was_asked_for_needs_a_network() -> None:
-    pytest.importorskip("openvino")
-    pytest.importorskip("nncf")
     with pytest.raises(ModelUnavailable, match="does not run on openvino") as caught:
         served(SharedWords(), replace(FLOAT32, backend="openvino"))
     assert "no network" in str(caught.value.detail)
