@@ -113,18 +113,17 @@ def _is_complete(card: ModelCard, folder: Path) -> bool:
     needed = ["config.json", *(_HEAD_FILES if card.heads else [])]
     if card.role == "bi-encoder" and card.pooling is None:
         needed.append("modules.json")
+    checkpoint = Checkpoint(card, folder, None, "")
     try:
-        if (folder / "modules.json").is_file():
-            modules = json.loads((folder / "modules.json").read_text("utf-8"))
-            pooling = [each["path"] for each in modules if each["type"].endswith("Pooling")]
-            needed += [f"{path}/config.json" for path in pooling]
+        pooling = [m["path"] for m in checkpoint.modules if m["type"].endswith("Pooling")]
+        needed += [f"{path}/config.json" for path in pooling]
         if not (folder / "model.safetensors").is_file() and index.is_file():
             needed += _shards(index) or [index.name + " without shards"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ModelUnavailable, KeyError, TypeError, AttributeError):
         return False
     return (
         _find_weights(card, folder) is not None
-        and Checkpoint(card, folder, None, "").has_tokenizer
+        and checkpoint.has_tokenizer
         and all((folder / name).is_file() for name in needed)
     )
 
