@@ -7,7 +7,6 @@ Importing this package loads neither torch nor a model. What a plug-in needs is 
 pipelines, stages, the models' protocols, requests, results and errors.
 """
 
-from reranker.embedding import Embeddings, EmbedRequest, TokenizedTexts, TokenizeRequest
 from reranker.engine import Reranker
 from reranker.errors import (
     Cancelled,
@@ -26,6 +25,7 @@ from reranker.errors import (
 )
 from reranker.families.roles import BiEncoder, CrossEncoder, Encoded, Scored, TokenVectors
 from reranker.hub.base import ModelPool
+from reranker.operations.embedding import Embeddings, EmbedRequest, TokenizedTexts, TokenizeRequest
 from reranker.pipeline.pipeline import Candidates, Pipeline, Stage, StageOutput
 from reranker.pipeline.registry import register
 from reranker.pipeline.stages import (

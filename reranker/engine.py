@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from reranker.embedding import (
+from reranker.errors import InvalidRequest
+from reranker.operations import RankOperation
+from reranker.operations.embedding import (
     Embeddings,
     EmbedOperation,
     EmbedRequest,
@@ -16,8 +18,6 @@ from reranker.embedding import (
     TokenizeOperation,
     TokenizeRequest,
 )
-from reranker.errors import InvalidRequest
-from reranker.operations import RankOperation
 from reranker.pipeline import registry
 from reranker.settings import Settings
 from reranker.settings.open_pool import open_pool

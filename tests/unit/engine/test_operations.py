@@ -7,7 +7,7 @@ import pytest
 from support.fakes import FakeModels
 
 from reranker import InvalidRequest, Reranker, Settings
-from reranker.embedding import EmbedRequest
+from reranker.operations.embedding import EmbedRequest
 from reranker.tokenization.tokenizer import TextTokenizer
 
 

@@ -22,7 +22,7 @@ from reranker_server.http.body import validate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.embedding import Embeddings
+    from reranker.operations.embedding import Embeddings
 
 
 def _read_encoding(value: Any) -> str:

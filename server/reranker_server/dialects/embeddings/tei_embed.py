@@ -16,7 +16,7 @@ from reranker_server.dialects.tei import TeiError, render_tei_error
 from reranker_server.http.body import validate
 
 if TYPE_CHECKING:
-    from reranker.embedding import Embeddings
+    from reranker.operations.embedding import Embeddings
 
 
 class TeiEmbedRequest(VectorsRequest):

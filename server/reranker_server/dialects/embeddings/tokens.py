@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import TypedDict
 
-from reranker.embedding import TokenizeRequest
 from reranker.errors import InvalidRequest
+from reranker.operations.embedding import TokenizeRequest
 from reranker_server.dialects.base import Dialect, IncomingRequest, ParsedRequest
 from reranker_server.dialects.embeddings.vectors_request import Inputs
 from reranker_server.dialects.lenient_fields import (
@@ -23,7 +23,7 @@ from reranker_server.dialects.tei import TeiError, render_tei_error
 from reranker_server.http.body import validate
 
 if TYPE_CHECKING:
-    from reranker.embedding import TokenizedTexts
+    from reranker.operations.embedding import TokenizedTexts
     from reranker.tokenization.tokenizer import Piece
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from reranker.embedding import EmbedRequest
 from reranker.errors import InvalidRequest
+from reranker.operations.embedding import EmbedRequest
 from reranker_server.dialects.lenient_fields import (
     Count,
     Text,
@@ -23,7 +23,7 @@ from reranker_server.dialects.lenient_fields import (
 from reranker_server.dialects.resolve_model import resolve_role
 
 if TYPE_CHECKING:
-    from reranker.embedding import Input
+    from reranker.operations.embedding import Input
     from reranker_server.dialects.base import IncomingRequest
 
 _QUERY_KINDS = ("query", "search_query")
