@@ -106,6 +106,8 @@ class BatchRunner(Generic[Item, Result]):
         """Return a failed batch of two or more items in smaller parts."""
         halves = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
         if not is_out_of_memory(error):
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            log.warning("model %s failed on a batch, which is split: %s", self._state.name, why)
             return halves
         self._halve_budget(padded_tokens(batch))
         parts = self._fitting(batch)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reranker.hub.catalog import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from reranker.settings.config_file import read_config
@@ -78,6 +78,12 @@ class Settings(Section):
     cross_encoders: Mapping[str, str | Mapping[str, Any]] = Field(
         default_factory=dict, exclude=True
     )
+
+    @model_validator(mode="after")
+    def _int8_has_its_backend(self) -> Self:
+        if self.dtype == "int8" and self.backend == "torch":
+            raise ValueError("dtype int8 needs the openvino backend")
+        return self
 
     @classmethod
     def load(cls, file: str | os.PathLike[str] | None = None, **arguments: object) -> Settings:

@@ -217,6 +217,8 @@ def _refused(
     """Return the first thing that is wrong, with where it was set."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
+    if not path:  # of settings that do not go together
+        return SettingsError(first["msg"].removeprefix("Value error, "))
     name = path[0]
     if name in inner_sections(section):
         name = path[min(1, len(path) - 1)]

@@ -387,3 +387,9 @@ def test_a_misspelt_table_inside_a_table_is_named(write: Any) -> None:
         SettingsError, match=r"engine\.tunning: unknown setting; did you mean 'tuning'"
     ):
         Settings.load(path)
+
+
+def test_int8_with_a_backend_that_has_none_is_refused_before_a_model_is_loaded() -> None:
+    with pytest.raises(SettingsError, match=r"^dtype int8 needs the openvino backend$"):
+        Settings.load(dtype="int8", backend="torch")
+    assert Settings.load(dtype="int8", backend="openvino").dtype == "int8"
