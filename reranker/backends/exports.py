@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reranker.backends import openvino
-from reranker.backends.agreement import TOLERANCE, difference
-from reranker.backends.autotune import Tunable
 from reranker.backends.openvino import OpenVinoBackend
+from reranker.backends.tuning.agreement import TOLERANCE, difference
+from reranker.backends.tuning.autotune import Tunable
 from reranker.errors import UnusableModel
 
 if TYPE_CHECKING:

@@ -31,10 +31,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from reranker.backends.agreement import difference
 from reranker.backends.cpu_bert.prepacked_linear import exact_parts
 from reranker.backends.cpu_bert.unpad import UnpaddedEncoder
 from reranker.backends.fingerprint import fingerprint
+from reranker.backends.tuning.agreement import difference
 from reranker.errors import MissingExtra
 
 log = logging.getLogger(__name__)

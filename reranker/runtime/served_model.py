@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 import torch
 
-from reranker.backends.autotune import autotune, default_concurrency
-from reranker.backends.calibration_texts import batches, passages
 from reranker.backends.exports import offer_exports, prepack_weights
 from reranker.backends.fingerprint import fingerprint
 from reranker.backends.torch_backend import TorchBackend
+from reranker.backends.tuning.autotune import autotune, default_concurrency
+from reranker.backends.tuning.calibration_texts import batches, passages
 from reranker.backends.variants import ExecutionVariants
 from reranker.cache.lru import Cache, cache_keys
 from reranker.cache.tier import SharedTier, Store
@@ -35,8 +35,8 @@ from reranker.types import RequestContext
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reranker.backends.autotune import TuningResult
     from reranker.backends.device import DeviceConfig
+    from reranker.backends.tuning.autotune import TuningResult
     from reranker.tokenization.tokenizer import TextTokenizer
 
 OptionsT = TypeVar("OptionsT")

@@ -17,8 +17,8 @@ from lab.training.export import read_overlay
 from lab.training.optimization.batches import chunked
 from reranker import Reranker
 from reranker.backends import openvino
-from reranker.backends.agreement import TOLERANCE, difference
 from reranker.backends.exports import offer_exports
+from reranker.backends.tuning.agreement import TOLERANCE, difference
 from reranker.hub.catalog import DEFAULT_CROSS_ENCODER
 from reranker.settings import Settings
 from reranker.types import RequestContext

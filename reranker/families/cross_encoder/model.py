@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
 
-from reranker.backends.calibration_texts import QUERIES
 from reranker.backends.cpu_bert.unpad import remove_padding
+from reranker.backends.tuning.calibration_texts import QUERIES
 from reranker.families.base import Checkpoint, Features, Run, ScoreOptions
 from reranker.families.checkpoint_files import (
     library_options,

@@ -17,11 +17,11 @@ from support.models import FLOAT32, bi_encoder, cross_encoder
 from support.texts import LONG, ODD, PLAIN
 
 from reranker.backends import openvino
-from reranker.backends.agreement import TOLERANCE, difference
-from reranker.backends.autotune import autotune
 from reranker.backends.cpu_bert import prepacked_linear
 from reranker.backends.device import DeviceConfig, choose_device
 from reranker.backends.exports import default_folder, offer_exports
+from reranker.backends.tuning.agreement import TOLERANCE, difference
+from reranker.backends.tuning.autotune import autotune
 from reranker.errors import MissingExtra, ModelUnavailable, SettingsError
 from reranker.hub.catalog import Catalog
 from reranker.hub.pool import LocalModelPool

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reranker.backends.agreement import SAME_SCORES, TOLERANCE, difference
+from reranker.backends.tuning.agreement import SAME_SCORES, TOLERANCE, difference
 
 
 def test_logits_are_compared_as_a_share_of_one_and_their_size() -> None:

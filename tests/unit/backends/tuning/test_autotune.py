@@ -16,13 +16,13 @@ import torch
 from support.models import FLOAT32, bi_encoder, cross_encoder
 from support.texts import LONG, ODD, PLAIN
 
-from reranker.backends import autotune as autotune_module
-from reranker.backends.agreement import SAME_SCORES, TOLERANCE, difference
-from reranker.backends.autotune import Probe, TuningResult, autotune
-from reranker.backends.calibration_texts import passages
 from reranker.backends.cpu_bert import prepacked_linear as packing
 from reranker.backends.device import DeviceConfig, choose_device
 from reranker.backends.torch_backend import TorchBackend
+from reranker.backends.tuning import autotune as autotune_module
+from reranker.backends.tuning.agreement import SAME_SCORES, TOLERANCE, difference
+from reranker.backends.tuning.autotune import Probe, TuningResult, autotune
+from reranker.backends.tuning.calibration_texts import passages
 from reranker.backends.variants import ExecutionVariants
 from reranker.errors import SettingsError
 from reranker.scheduling.batch_runner import SchedulerConfig

@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reranker.backends.agreement import SAME_SCORES, difference
-from reranker.backends.candidate_timer import CandidateTimer, seconds_of
+from reranker.backends.tuning.agreement import SAME_SCORES, difference
+from reranker.backends.tuning.candidate_timer import CandidateTimer, seconds_of
 
 if TYPE_CHECKING:
     import numpy as np
