@@ -7,6 +7,7 @@ raise.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,9 +54,7 @@ def require_all_weights(
     _, report = type(network).from_pretrained(
         folder, output_loading_info=True, device_map="meta", **kept, **options["model_kwargs"]
     )
-    missing = sorted(
-        name for name in report["missing_keys"] if not name.startswith(tuple(unread) or "\0")
-    )
+    missing = sorted(n for n in report["missing_keys"] if not n.startswith(tuple(unread)))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UnusableModel(
@@ -72,7 +71,7 @@ def reading_files(card: ModelCard, folder: Path) -> Iterator[None]:
     The libraries below raise errors of many kinds, some of them bare `Exception`.
     """
     try:
-        with _quietly():
+        with _quiet:
             yield
     except (RerankerError, MemoryError):
         raise
@@ -84,18 +83,34 @@ def reading_files(card: ModelCard, folder: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep the library's bars and reports of loading from the terminal; errors are raised anyway.
+class _Quiet:
+    """Keeps the library's bars and reports of loading from the terminal; errors are raised anyway.
 
-    Downloads keep their bars.
+    The settings are the process's: where models load at the same time, the first load changes them
+    and the last one restores what the program around us had set.
     """
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = (True, 0)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = (logging.is_progress_bar_enabled(), logging.get_verbosity())
+                logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+                logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                shown, level = self._before
+                logging.set_verbosity(level)
+                if shown:
+                    logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+_quiet = _Quiet()

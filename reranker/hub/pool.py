@@ -164,7 +164,10 @@ class LocalModelPool:
         start = time.perf_counter()
         base = self.catalog.base_of(card)
         checkpoint = files.locate(card, offline=self._offline, base=base)
-        config = replace(self.config, backend=card.backend or self.config.backend)
+        config = self.config
+        if card.backend is not None:  # int8 is the openvino backend's alone
+            int8 = config.int8 and card.backend == "openvino"
+            config = replace(config, backend=card.backend, int8=int8)
         from reranker.families.registry import family_of
         from reranker.runtime.roles import ServedBiEncoder, ServedCrossEncoder
 

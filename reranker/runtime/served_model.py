@@ -150,9 +150,9 @@ class ServedModel(Generic[OptionsT, RecordT]):
             self.scheduler(self.model.sample_items(["warm-up"], 16), RequestContext())
             if not self.config.autotune:
                 return None
-            if self.config.backend == "auto":
-                offer_exports(self, self.config)
             exact = self.config.dtype == "float32"
+            if exact and self.config.backend == "auto":  # in fewer bits no export agrees
+                offer_exports(self, self.config)
             return autotune(self, self.config.batch_token_candidates, exact=exact)
 
     def probe(self, count: int, length: int) -> Callable[[], NDArray[np.float32]]:

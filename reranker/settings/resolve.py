@@ -112,9 +112,8 @@ def check_known(
     """
     environ = os.environ if environ is None else environ
     check_tables(config, sections)
-    known = {CONFIG_VARIABLE} | {
-        variable for section in sections.values() for variable, _, _ in _variables(section)
-    }
+    known = {variable for each in sections.values() for variable, _, _ in _variables(each)}
+    known.add(CONFIG_VARIABLE)
     for variable in environ:
         if variable.startswith(PREFIX) and variable not in known:
             near = difflib.get_close_matches(variable, known, n=1)

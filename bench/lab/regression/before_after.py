@@ -9,7 +9,7 @@ on the CPU with the torch backend, autotuning off.
 * w1: `standard` over a real pool of documents, another pool and query each time, no cache.
 * w3: the bi-encoder's vectors of such a pool, no cache.
 * w5: requests to the HTTP server by 1 and 8 closed-loop clients, a new query in each: `fast` over
-  10 short documents seen before, and `standard` over 5.
+  10 short documents in a warm cache, and `standard` over 5.
 
 Printed is the speed of the second checkout over that of the first, so above 1 is faster: the median
 of the repeats, and the quartiles. Which one goes first changes with each repeat.

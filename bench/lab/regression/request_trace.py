@@ -8,7 +8,7 @@ With bounds, the exit status is 1 beyond either.
 The application is the real one, called in this process through its ASGI interface on asyncio's
 own loop; the socket and uvicorn's protocol before it are not part of it. After some warm-up
 requests, one `standard` request over three documents that no cache knows is traced by a profile
-function on every thread. It is told of each call, and by that:
+function on every thread. It sees each call, and by that:
 
 * A *file* is one of ours (see --packages) in which at least one function ran for the request.
 * A *visit* is what a thread does from a wake-up to where it waits again: for a lock inside a

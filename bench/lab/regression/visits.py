@@ -1,6 +1,6 @@
 """A profile function that notes which thread works on a request, and in which files.
 
-What counts as a visit, and when one is idle, is told in `request_trace`.
+What counts as a visit, and when one is idle, is defined in `request_trace`.
 """
 
 from __future__ import annotations

@@ -17,8 +17,11 @@ from safetensors.torch import load_file, save_file
 from support.checkpoints import llama_cross_encoder
 from support.models import bi_encoder, cross_encoder, embedded_cross_encoder
 from support.texts import PLAIN
+from transformers.utils import logging
 
 from reranker.errors import ModelUnavailable, UnusableModel
+from reranker.families.checkpoint_files import reading_files
+from reranker.model_card import ModelCard
 from reranker.tokenization.collate import window_of
 from reranker.types import RequestContext
 
@@ -306,3 +309,15 @@ def test_the_embedded_cross_encoder_loads_over_its_base() -> None:
     assert np.isfinite(scored.logits).all()
     assert model.family == "split-cross-encoder"
     model.close()
+
+
+def test_loads_that_overlap_leave_the_librarys_own_messages_as_they_were(tmp_path: Path) -> None:
+    card = ModelCard("tiny", "bi-encoder")
+    before = (logging.is_progress_bar_enabled(), logging.get_verbosity())
+    first, second = reading_files(card, tmp_path), reading_files(card, tmp_path)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)  # the other still loads
+    assert logging.get_verbosity() == logging.ERROR
+    second.__exit__(None, None, None)
+    assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before
